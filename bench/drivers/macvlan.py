@@ -1,0 +1,37 @@
+"""macvlan in bridge mode: containers with MAC addresses of their own on the hosts' layer 2."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from bench.drivers.base import Driver, NetworkSpec, Site, SiteHost
+from bench.model import Access, Placement
+
+
+class MacvlanDriver(Driver):
+    name = "macvlan"
+    title = "macvlan"
+    access = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
+    needs = (
+        "macvlan in the kernel and a network that lets more than one MAC address through a port "
+        "(most clouds do not)"
+    )
+
+    def network(self, site: Site) -> NetworkSpec:
+        return NetworkSpec("macvlan", "swarm", from_config=True)
+
+    def host_network(self, site: Site, host: SiteHost) -> NetworkSpec:
+        # Each engine hands out addresses by itself, so each gets a range that no other has. The
+        # first /24 stays unused: gateways default to an address of the subnet's beginning.
+        own = next(islice(site.macvlan_subnet.subnets(new_prefix=24), host.index + 1, None))
+        return NetworkSpec(
+            "macvlan",
+            "local",
+            {"parent": host.parent},
+            subnet=str(site.macvlan_subnet),
+            ip_range=str(own),
+            config_only=True,
+        )
+
+
+DRIVER = MacvlanDriver()

@@ -1,0 +1,25 @@
+"""Swarm's overlay: VXLAN (RFC 7348) between the hosts' data addresses."""
+
+from __future__ import annotations
+
+from bench.drivers.base import Driver, NetworkSpec, Site
+from bench.model import Access, Placement
+
+
+class OverlayDriver(Driver):
+    name = "overlay"
+    title = "overlay"
+    access = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
+    needs = "VXLAN in the kernel; UDP 4789 and 7946 and TCP 7946 open between the hosts"
+
+    def network(self, site: Site) -> NetworkSpec:
+        # The engine takes the underlay's MTU here and subtracts VXLAN's 50 bytes by itself.
+        return NetworkSpec(
+            "overlay",
+            "swarm",
+            {"com.docker.network.driver.mtu": str(site.mtu)},
+            subnet=str(site.overlay_subnet),
+        )
+
+
+DRIVER = OverlayDriver()

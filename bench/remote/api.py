@@ -1,0 +1,211 @@
+"""What netbench asks of a host, as protocols: a shell, a Docker engine, and the two together.
+
+``bench.remote.machine`` does it over one SSH connection a host; ``bench.remote.fake`` in memory, for
+tests. Every call has a deadline and every error names its host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol
+
+from bench.drivers.base import NetworkSpec
+from bench.model import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that ended: its exit code and what it printed."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmState:
+    """An engine's own view of its swarm.
+
+    ``state`` is Docker's LocalNodeState (inactive, pending, active, error, locked); ``node_id`` is
+    empty outside a swarm; ``managers`` are the node ids of the managers it knows.
+    """
+
+    state: str
+    node_id: str = ""
+    node_address: str = ""
+    is_manager: bool = False
+    cluster_id: str = ""
+    managers: tuple[str, ...] = ()
+
+    @property
+    def active(self) -> bool:
+        return self.state not in ("inactive", "")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """What ``docker info`` says, as far as netbench uses it; ``memory`` in bytes."""
+
+    version: str
+    kernel: str
+    os: str
+    architecture: str
+    cpus: int
+    memory: int
+    storage_driver: str
+    data_root: str
+    swarm: SwarmState
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node as a manager lists it."""
+
+    node_id: str
+    hostname: str
+    address: str
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A tmpfs inside a container; ``size`` in bytes."""
+
+    target: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """One Swarm service of one task, pinned to a node.
+
+    ``published`` maps ports of the container to ports of the host (host mode, no routing mesh).
+    """
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    network: str
+    node_id: str
+    labels: Mapping[str, str]
+    published: Mapping[int, int] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    tmpfs: tuple[Mount, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The newest task of a service. ``state`` is Swarm's (new ... running, failed, rejected);
+    ``message`` its error, if any; ``addresses`` by network name, without prefix length."""
+
+    service: str
+    state: str
+    message: str
+    node_id: str
+    container_id: str
+    addresses: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """An object of the engine that carries a label of netbench's."""
+
+    kind: str
+    object_id: str
+    name: str
+    labels: Mapping[str, str]
+
+
+class Shell(Protocol):
+    """Commands on the host, as the SSH user (or as root where the inventory says become)."""
+
+    def run(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0
+    ) -> Completed:
+        """Run a command to its end.
+
+        Raises RemoteTimeout after ``timeout`` seconds and HostUnreachable when the connection is
+        lost. An exit code other than 0 is the caller's to judge.
+        """
+        ...
+
+
+class Engine(Protocol):
+    """The host's Docker engine. All raise EngineError (or EngineUnsupported), naming the host."""
+
+    def facts(self) -> EngineFacts: ...
+
+    def image_labels(self, reference: str) -> Mapping[str, str] | None:
+        """The labels of an image the engine has, by id or name; None if it lacks it."""
+        ...
+
+    def load_image(self, archive: BinaryIO) -> None:
+        """Take an image from a (gzipped) docker-archive."""
+        ...
+
+    def pull_image(self, reference: str) -> str:
+        """Pull an image from its registry; returns its id."""
+        ...
+
+    def swarm_init(self, address: str, labels: Mapping[str, str]) -> None: ...
+
+    def worker_token(self) -> str:
+        """The join token for a worker. A secret: never log it."""
+        ...
+
+    def swarm_labels(self) -> Mapping[str, str]:
+        """The labels of the swarm that this manager manages."""
+        ...
+
+    def swarm_join(self, address: str, manager: str, token: str) -> None: ...
+
+    def swarm_leave(self) -> None:
+        """Leave by force. No error where there is no swarm."""
+        ...
+
+    def nodes(self) -> tuple[Node, ...]:
+        """The swarm's nodes. Only a manager can tell."""
+        ...
+
+    def create_network(self, name: str, spec: NetworkSpec, labels: Mapping[str, str],
+                       config_from: str = "") -> str: ...
+
+    def create_service(self, spec: ServiceSpec) -> str: ...
+
+    def tasks(self, label: str) -> tuple[Task, ...]:
+        """The newest task of each service that carries ``label`` (``key=value``)."""
+        ...
+
+    def create_marker(self, name: str, labels: Mapping[str, str]) -> None:
+        """An empty volume whose labels say what netbench did to this host."""
+        ...
+
+    def labelled(self, label: str) -> tuple[Labelled, ...]:
+        """Services (of a manager), networks, containers and volumes carrying ``label``."""
+        ...
+
+    def remove(self, thing: Labelled) -> None:
+        """Remove one object; no error when it is gone already."""
+        ...
+
+    def exec(self, container: str, argv: Sequence[str], *, timeout: float) -> Completed:
+        """Run a command in a container to its end; RemoteTimeout ends it."""
+        ...
+
+    def logs(self, container: str, lines: int = 20) -> str: ...
+
+
+class Machine(Protocol):
+    """One host in reach: its shell and its engine over one connection."""
+
+    @property
+    def host(self) -> Host: ...
+
+    @property
+    def shell(self) -> Shell: ...
+
+    @property
+    def engine(self) -> Engine: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,193 @@
+"""A run on disk: the only place where measuring and reading meet.
+
+    RUN/run.json       the head: plan, versions, machine facts; written before the first trial
+    RUN/trials.jsonl   one line per trial, appended and synced as each one ends
+    RUN/raw/           what the tools printed, verbatim (gzip where it is long)
+    RUN/end.json       how the run ended and what it cost; absent when netbench was killed
+
+What is on disk is whole up to its last line: a run that was cut off at any moment can be read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from bench.errors import StoreError, UsageError
+from bench.model import PlannedTrial, RunEnd, RunInfo, Trial
+from bench.workloads.base import ToolOutput
+
+FORMAT = 1
+GZIP_FROM = 64 * 1024
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run read back. ``trials`` are in the order in which they ended; ``end`` is None for a run
+    that was cut off; ``notes`` say what could not be read and was left out."""
+
+    path: Path
+    info: RunInfo
+    trials: tuple[Trial, ...]
+    end: RunEnd | None
+    notes: tuple[str, ...] = ()
+
+
+class RunWriter:
+    """Writes one run. Every method returns only when its data is on the disk."""
+
+    def __init__(self, path: Path, info: RunInfo) -> None:
+        self.path = path
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise UsageError(
+                f"{path} is already there", "name another folder with --out, or remove that one"
+            ) from None
+        except OSError as fault:
+            raise _disk(path, fault) from fault
+        self._raw = path / "raw"
+        try:
+            self._raw.mkdir()
+            self._trials = (path / "trials.jsonl").open("ab")
+        except OSError as fault:
+            raise _disk(path, fault) from fault
+        self._write(path / "run.json", _dump(RunInfo, info, indent=2))
+
+    def raw(self, planned: PlannedTrial, output: ToolOutput) -> tuple[str, ...]:
+        """Keep a tool's output; returns the files' names relative to the run."""
+        stem = f"{planned.sequence:05d}-" + str(planned.cell).replace("/", "_")
+        names = []
+        for stream, data in (("stdout", output.stdout), ("stderr", output.stderr)):
+            if not data:
+                continue
+            name = f"{stem}.{stream}"
+            if len(data) >= GZIP_FROM:
+                # The modification time stays out of the file: equal output gives equal bytes.
+                name, data = f"{name}.gz", gzip.compress(data, compresslevel=6, mtime=0)
+            self._write(self._raw / name, data)
+            names.append(f"raw/{name}")
+        return tuple(names)
+
+    def trial(self, trial: Trial) -> None:
+        """Append one trial and sync it."""
+        if any(not math.isfinite(sample.value) for sample in trial.samples):
+            raise StoreError(f"{trial.cell}: a sample that is not a number is never stored")
+        try:
+            self._trials.write(_dump(Trial, trial) + b"\n")
+            self._trials.flush()
+            os.fsync(self._trials.fileno())
+        except OSError as fault:
+            raise _disk(self.path, fault) from fault
+
+    def end(self, end: RunEnd) -> None:
+        """Write how the run ended."""
+        self._write(self.path / "end.json", _dump(RunEnd, end, indent=2))
+
+    def close(self) -> None:
+        try:
+            self._trials.close()
+        except OSError as fault:
+            raise _disk(self.path, fault) from fault
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            with path.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as fault:
+            raise _disk(path, fault) from fault
+
+
+def load(path: Path) -> StoredRun:
+    """Read a run.
+
+    Raises StoreError, naming the file and line, for anything that is not a run of this format. A
+    last line that was cut off in mid-write is left out and noted; a broken line before it is not
+    forgiven, as it cannot come from being cut off.
+    """
+    head = path / "run.json"
+    raw = _read(head, "is not a run of netbench: it has no run.json")
+    found = _json(head, raw)
+    version = found.get("format") if isinstance(found, dict) else None
+    if not isinstance(version, int):
+        raise StoreError(f"{head}: has no format number", "it was not written by netbench")
+    if version > FORMAT:
+        raise StoreError(
+            f"{head}: format {version} is newer than this netbench reads ({FORMAT})",
+            "upgrade netbench",
+        )
+    if version < 1:
+        raise StoreError(f"{head}: there is no format {version}")
+    info = _validated(RunInfo, head, raw)
+    notes: list[str] = []
+    trials = tuple(_trials(path / "trials.jsonl", notes))
+    end_file = path / "end.json"
+    end = _validated(RunEnd, end_file, end_file.read_bytes()) if end_file.exists() else None
+    return StoredRun(path, info, trials, end, tuple(notes))
+
+
+def _trials(path: Path, notes: list[str]) -> Iterator[Trial]:
+    lines = _read(path, "is missing: the run is not whole").split(b"\n")
+    cut = lines.pop()
+    if cut:
+        notes.append(f"{path.name}: the last line was cut off and is left out")
+    reader = TypeAdapter(Trial)
+    for number, line in enumerate(lines, start=1):
+        try:
+            trial = reader.validate_json(line)
+        except ValidationError as fault:
+            raise StoreError(f"{path}:{number}: {_first(fault)}", "the file is damaged") from None
+        if any(not math.isfinite(sample.value) for sample in trial.samples):
+            raise StoreError(f"{path}:{number}: a sample that is not a number")
+        yield trial
+
+
+def _read(path: Path, otherwise: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(f"{path.parent}: {path.name} {otherwise}") from None
+    except OSError as fault:
+        raise StoreError(f"{path}: {fault.strerror}") from fault
+
+
+def _json(path: Path, raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError as fault:
+        raise StoreError(f"{path}: not JSON ({fault})", "the file is damaged") from None
+
+
+def _validated(kind: type[T], path: Path, raw: bytes) -> T:
+    try:
+        return TypeAdapter(kind).validate_json(raw)
+    except ValidationError as fault:
+        raise StoreError(f"{path}: {_first(fault)}", "the file is damaged") from None
+
+
+def _first(fault: ValidationError) -> str:
+    error = fault.errors()[0]
+    where = ".".join(map(str, error["loc"]))
+    return f"{where}: {error['msg']}" if where else str(error["msg"])
+
+
+def _dump(kind: type[T], value: T, indent: int | None = None) -> bytes:
+    return TypeAdapter(kind).dump_json(value, indent=indent)
+
+
+def _disk(path: Path, fault: OSError) -> StoreError:
+    return StoreError(
+        f"{path}: {fault.strerror}", "make room or name another folder with --out"
+    )

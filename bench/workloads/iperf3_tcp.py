@@ -1,0 +1,92 @@
+"""Bulk TCP: one stream of iperf3 from client to server, counted where it arrives."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from bench.errors import ParseError
+from bench.model import Better, Interval, Measurement, Metric, Sample
+from bench.workloads.base import ToolOutput, Workload
+
+THROUGHPUT = Metric("throughput", "bit/s", Better.HIGHER, "TCP throughput", headline=True)
+RETRANSMITS = Metric("retransmits", "segments", Better.LOWER, "TCP retransmits")
+
+
+class Iperf3Tcp(Workload):
+    name = "iperf3-tcp"
+    title = "TCP bulk transfer (iperf3, one stream)"
+    metrics = (THROUGHPUT, RETRANSMITS)
+    port = 1
+
+    def server(self, port: int) -> tuple[str, ...]:
+        return ("iperf3", "--server", "--json", "--forceflush", "--port", str(port))
+
+    def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:
+        # --get-server-output brings the receiver's own intervals: the sender's count what went
+        # into its socket buffer, not what arrived.
+        return (
+            *("iperf3", "--json", "--client", address, "--port", str(port)),
+            *("--time", str(duration), "--omit", str(warmup), "--interval", "1"),
+            *("--get-server-output", "--connect-timeout", "3000"),
+        )
+
+    def parse(self, output: ToolOutput) -> Measurement:
+        report = _report(output)
+        try:
+            received = report["end"]["sum_received"]["bits_per_second"]
+            retransmits = report["end"]["sum_sent"]["retransmits"]
+            rows = list(_intervals(report["server_output_json"]["intervals"]))
+        except (KeyError, TypeError) as missing:
+            raise ParseError(f"iperf3's report lacks {missing}") from None
+        if not _positive(received):
+            raise ParseError(f"iperf3 reports {received} bit/s at the receiver")
+        if not any(not row.warmup for row in rows):
+            raise ParseError("iperf3's report has no interval after the warm-up")
+        return Measurement(
+            samples=(
+                Sample(THROUGHPUT.name, float(received)),
+                Sample(RETRANSMITS.name, float(retransmits)),
+            ),
+            intervals=tuple(rows),
+        )
+
+
+def _report(output: ToolOutput) -> dict[str, Any]:
+    """The JSON object in iperf3's standard output, which warnings may surround."""
+    text = output.stdout.decode(errors="replace")
+    opening = text.find("{")
+    try:
+        report = json.JSONDecoder().raw_decode(text, opening)[0] if opening >= 0 else None
+    except ValueError:
+        report = None
+    if not isinstance(report, dict):
+        said = (output.stderr.decode(errors="replace").strip() or text.strip())[-200:]
+        raise ParseError(f"iperf3 (exit {output.exit_code}) left no whole report: {said!r}")
+    if "error" in report:
+        raise ParseError(f"iperf3: {report['error']}")
+    if output.exit_code != 0:
+        raise ParseError(f"iperf3 ended with exit code {output.exit_code}")
+    return report
+
+
+def _intervals(rows: list[dict[str, Any]]) -> Iterator[Interval]:
+    """The receiver's intervals on one time axis: iperf3 restarts its clock after the warm-up."""
+    warm_end = 0.0
+    for row in rows:
+        total = row["sum"]
+        warmup = bool(total["omitted"])
+        offset = 0.0 if warmup else warm_end
+        start, end = float(total["start"]) + offset, float(total["end"]) + offset
+        if warmup:
+            warm_end = end
+        yield Interval(start, end, THROUGHPUT.name, float(total["bits_per_second"]), warmup)
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+
+
+WORKLOAD = Iperf3Tcp()
