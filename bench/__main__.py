@@ -1,0 +1,5 @@
+"""``python -m bench`` is ``netbench``."""
+
+from bench.cli import main
+
+main()
