@@ -164,8 +164,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """What a tool reported for one stretch of a trial; ``start`` and ``end`` in seconds from the
-    beginning of the tool's measurement, warm-up included."""
+    """What a tool reported for one stretch of a trial.
+
+    ``start`` and ``end`` in seconds from when the tool began to send, warm-up included.
+    """
 
     start: float
     end: float

@@ -1,9 +1,9 @@
 """From what the user asked for to the run's trials in order, and how long they will take. Pure.
 
-A block is one pass over all cells in a fresh seeded random order, so that slow drift of the machines
-falls on every treatment alike, and each block holds its own baseline to compare with. With more than
-two hosts the blocks take turns over the pairs of neighbours in the inventory; inside a block
-client and server hosts never change, so every ratio is taken on one pair.
+A block is one pass over all cells in a fresh seeded random order, so that slow drift of the
+machines falls on every treatment alike, and each block holds its own baseline to compare with. The
+blocks take turns over the pairs of neighbours in the inventory; inside a block client and server
+hosts never change, so every ratio is taken on one pair.
 """
 
 from __future__ import annotations

@@ -71,11 +71,10 @@ class RunWriter:
         for stream, data in (("stdout", output.stdout), ("stderr", output.stderr)):
             if not data:
                 continue
-            name = f"{stem}.{stream}"
-            if len(data) >= GZIP_FROM:
-                # The modification time stays out of the file: equal output gives equal bytes.
-                name, data = f"{name}.gz", gzip.compress(data, compresslevel=6, mtime=0)
-            self._write(self._raw / name, data)
+            long = len(data) >= GZIP_FROM
+            name = f"{stem}.{stream}.gz" if long else f"{stem}.{stream}"
+            # No modification time in the file: equal output gives equal bytes.
+            self._write(self._raw / name, gzip.compress(data, 6, mtime=0) if long else data)
             names.append(f"raw/{name}")
         return tuple(names)
 
@@ -188,6 +187,4 @@ def _dump(kind: type[T], value: T, indent: int | None = None) -> bytes:
 
 
 def _disk(path: Path, fault: OSError) -> StoreError:
-    return StoreError(
-        f"{path}: {fault.strerror}", "make room or name another folder with --out"
-    )
+    return StoreError(f"{path}: {fault.strerror}", "make room or name another folder with --out")

@@ -79,5 +79,5 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _interrupt(signum: int, frame: object) -> None:
+def _interrupt(_signum: int, _frame: object) -> None:
     raise KeyboardInterrupt

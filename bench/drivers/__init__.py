@@ -13,7 +13,7 @@ BASELINE = "host"
 @cache
 def known() -> dict[str, Driver]:
     """Every driver by name."""
-    return discover(__name__, Driver, "DRIVER")  # type: ignore[type-abstract]
+    return discover(__name__, Driver, "DRIVER")
 
 
 def chosen(names: tuple[str, ...]) -> tuple[Driver, ...]:

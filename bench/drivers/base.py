@@ -9,6 +9,7 @@ from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from typing import ClassVar
 
 from bench.model import Access, Placement
 
@@ -63,7 +64,7 @@ class Driver(ABC):
 
     name: str
     title: str
-    access: Mapping[Placement, Access]
+    access: ClassVar[Mapping[Placement, Access]]
     needs: str
     existing: str | None = None
 

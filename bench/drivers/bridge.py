@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from bench.drivers.base import Driver, NetworkSpec, Site
 from bench.model import Access, Placement
 
@@ -9,7 +11,10 @@ from bench.model import Access, Placement
 class BridgeDriver(Driver):
     name = "bridge"
     title = "bridge"
-    access = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.PUBLISHED_HOST}
+    access: ClassVar = {
+        Placement.SAME_HOST: Access.DIRECT,
+        Placement.CROSS_HOST: Access.PUBLISHED_HOST,
+    }
     needs = "iptables NAT on the hosts; published ports open between their data addresses"
 
     def network(self, site: Site) -> NetworkSpec:

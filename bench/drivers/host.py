@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from bench.drivers.base import Driver
 from bench.model import Access, Placement
 
@@ -9,7 +11,7 @@ from bench.model import Access, Placement
 class HostDriver(Driver):
     name = "host"
     title = "host network"
-    access = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
+    access: ClassVar = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
     needs = "the server's ports must be free on the hosts and open between their data addresses"
     existing = "host"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from typing import ClassVar
 
 from bench.drivers.base import Driver, NetworkSpec, Site, SiteHost
 from bench.model import Access, Placement
@@ -11,7 +12,7 @@ from bench.model import Access, Placement
 class MacvlanDriver(Driver):
     name = "macvlan"
     title = "macvlan"
-    access = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
+    access: ClassVar = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
     needs = (
         "macvlan in the kernel and a network that lets more than one MAC address through a port "
         "(most clouds do not)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from bench.drivers.base import Driver, NetworkSpec, Site
 from bench.model import Access, Placement
 
@@ -9,7 +11,7 @@ from bench.model import Access, Placement
 class OverlayDriver(Driver):
     name = "overlay"
     title = "overlay"
-    access = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
+    access: ClassVar = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
     needs = "VXLAN in the kernel; UDP 4789 and 7946 and TCP 7946 open between the hosts"
 
     def network(self, site: Site) -> NetworkSpec:

@@ -1,7 +1,7 @@
 """What netbench asks of a host, as protocols: a shell, a Docker engine, and the two together.
 
-``bench.remote.machine`` does it over one SSH connection a host; ``bench.remote.fake`` in memory, for
-tests. Every call has a deadline and every error names its host.
+``bench.remote.machine`` does it over one SSH connection a host; ``bench.remote.fake`` in memory,
+for tests. Every call has a deadline and every error names its host.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class Mount:
 class ServiceSpec:
     """One Swarm service of one task, pinned to a node.
 
-    ``published`` maps ports of the container to ports of the host (host mode, no routing mesh).
+    ``published`` maps ports of the container to ports of the host (host mode, no routing mesh);
+    ``stop_grace`` is how many seconds its process has to end before it is killed.
     """
 
     name: str
@@ -92,6 +93,7 @@ class ServiceSpec:
     published: Mapping[int, int] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     tmpfs: tuple[Mount, ...] = ()
+    stop_grace: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +111,23 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """An object of the engine that carries a label of netbench's."""
+    """An object of the engine that carries a label of netbench's.
+
+    ``kind`` is service, network, container or volume; ``scope`` is swarm for what only a manager
+    can remove, else local.
+    """
 
     kind: str
     object_id: str
     name: str
     labels: Mapping[str, str]
+    scope: str = "local"
 
 
 class Shell(Protocol):
     """Commands on the host, as the SSH user (or as root where the inventory says become)."""
 
-    def run(
-        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0
-    ) -> Completed:
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0) -> Completed:
         """Run a command to its end.
 
         Raises RemoteTimeout after ``timeout`` seconds and HostUnreachable when the connection is
@@ -168,8 +173,12 @@ class Engine(Protocol):
         """The swarm's nodes. Only a manager can tell."""
         ...
 
-    def create_network(self, name: str, spec: NetworkSpec, labels: Mapping[str, str],
-                       config_from: str = "") -> str: ...
+    def create_network(
+        self, name: str, spec: NetworkSpec, labels: Mapping[str, str], config_from: str = ""
+    ) -> str:
+        """Create a network; returns its id. ``config_from`` names the config-only network that
+        it takes its settings from."""
+        ...
 
     def create_service(self, spec: ServiceSpec) -> str: ...
 
