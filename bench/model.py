@@ -133,7 +133,7 @@ class HostPair:
 
 @dataclass(frozen=True, slots=True)
 class PlannedTrial:
-    """One cell in one block. ``sequence`` numbers the run's trials from 0 in their planned order."""
+    """One cell in one block. ``sequence`` numbers the trials from 0 in their planned order."""
 
     sequence: int
     block: int

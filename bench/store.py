@@ -48,21 +48,21 @@ class RunWriter:
 
     def __init__(self, path: Path, info: RunInfo) -> None:
         self.path = path
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            raise UsageError(
-                f"{path} is already there", "name another folder with --out, or remove that one"
-            ) from None
-        except OSError as fault:
-            raise _disk(path, fault) from fault
+        refuse_existing(path)
         self._raw = path / "raw"
         try:
+            path.mkdir(parents=True)
             self._raw.mkdir()
             self._trials = (path / "trials.jsonl").open("ab")
         except OSError as fault:
             raise _disk(path, fault) from fault
-        self._write(path / "run.json", _dump(RunInfo, info, indent=2))
+        self.head(info)
+
+    def head(self, info: RunInfo) -> None:
+        """Write the head; again when more is known of the run, before its first trial."""
+        whole = self.path / "run.json.new"
+        self._write(whole, _dump(RunInfo, info, indent=2))
+        whole.replace(self.path / "run.json")
 
     def raw(self, planned: PlannedTrial, output: ToolOutput) -> tuple[str, ...]:
         """Keep a tool's output; returns the files' names relative to the run."""
@@ -107,6 +107,14 @@ class RunWriter:
                 os.fsync(file.fileno())
         except OSError as fault:
             raise _disk(path, fault) from fault
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise UsageError where ``path`` is taken already: a run never adds to another."""
+    if os.path.lexists(path):
+        raise UsageError(
+            f"{path} is already there", "choose another --name or --out, or remove that folder"
+        )
 
 
 def load(path: Path) -> StoredRun:

@@ -29,8 +29,8 @@ class Workload(ABC):
     port: int
 
     @abstractmethod
-    def server(self, port: int) -> tuple[str, ...]:
-        """The command that serves on TCP ``port`` until it is ended."""
+    def server(self, address: str, port: int) -> tuple[str, ...]:
+        """The command that serves on TCP ``port`` of ``address`` until it is ended."""
 
     @abstractmethod
     def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:

@@ -39,8 +39,8 @@ class HttpEcho(Workload):
     metrics = (RATE, *PERCENTILES.values(), ERRORS)
     port = 80
 
-    def server(self, port: int) -> tuple[str, ...]:
-        return ("netbench-echo", str(port))
+    def server(self, address: str, port: int) -> tuple[str, ...]:
+        return ("netbench-echo", str(port), address)
 
     def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:
         return (

@@ -21,8 +21,8 @@ class Iperf3Tcp(Workload):
     metrics = (THROUGHPUT, RETRANSMITS)
     port = 1
 
-    def server(self, port: int) -> tuple[str, ...]:
-        return ("iperf3", "--server", "--json", "--forceflush", "--port", str(port))
+    def server(self, address: str, port: int) -> tuple[str, ...]:
+        return ("iperf3", "--server", "--json", "--bind", address, "--port", str(port))
 
     def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:
         # --get-server-output brings the receiver's own intervals: the sender's count what went

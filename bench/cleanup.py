@@ -1,0 +1,144 @@
+"""Taking away what runs created, found by label on the hosts themselves.
+
+The end of a run and ``netbench clean`` are the same act. Objects without a label of
+netbench's are not looked at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from bench import labels
+from bench.errors import EngineError, NetbenchError
+from bench.remote.api import Labelled, Machine
+from bench.remote.fleet import Fleet
+
+GONE_WITHIN = 20.0
+POLL = 0.15
+
+T = TypeVar("T")
+Wanted = Callable[[Labelled], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What was removed, by kind, and what could not be, each with its host and why."""
+
+    removed: dict[str, int]
+    outstanding: tuple[str, ...]
+
+
+def clean(fleet: Fleet, run: str | None = None) -> Cleaned:
+    """Remove everything of ``run`` (of every run for None) from the hosts in reach.
+
+    Never raises for what a host does or fails to do: that is what ``outstanding`` reports.
+    """
+    return _Cleaner(fleet, run).clean()
+
+
+class _Cleaner:
+    """One pass over the hosts; each step goes on with the hosts that still answer."""
+
+    def __init__(self, fleet: Fleet, run: str | None) -> None:
+        self.fleet = fleet
+        self.run = run
+        self.selector = labels.selector(run)
+        self.alive = list(fleet)
+        self.removed: Counter[str] = Counter()
+        self.outstanding: list[str] = []
+
+    def clean(self) -> Cleaned:
+        managers = [name for name, yes in self.ask(_manages, self.alive).items() if yes]
+        self.remove(managers[:1], _is("service"), GONE_WITHIN)
+        self.await_containers()
+        self.remove(managers[:1], _is("network", "swarm"), GONE_WITHIN)
+        self.remove(self.alive, _is("network", "local"), GONE_WITHIN)
+        ours = [name for name, yes in self.ask(self.joined_by_us, self.alive).items() if yes]
+        # Managers last: a worker that leaves first is not missed by anybody.
+        self.leave([name for name in ours if name not in managers])
+        self.leave([name for name in ours if name in managers])
+        self.remove(self.alive, _is("volume"), GONE_WITHIN)
+        return Cleaned(dict(self.removed), tuple(dict.fromkeys(self.outstanding)))
+
+    def ask(self, do: Callable[[Machine], T], names: Iterable[str]) -> dict[str, T]:
+        """What each host answers; a host that fails is reported once and not asked again."""
+        answers: dict[str, T] = {}
+        for name, answer in self.fleet.attempt(do, names).items():
+            if isinstance(answer, NetbenchError):
+                self.outstanding.append(answer.what)
+                self.alive.remove(name)
+            else:
+                answers[name] = answer
+        return answers
+
+    def found(self, machine: Machine, wanted: Wanted) -> list[Labelled]:
+        return [thing for thing in machine.engine.labelled(self.selector) if wanted(thing)]
+
+    def remove(self, names: Iterable[str], wanted: Wanted, within: float) -> None:
+        """Remove what is ``wanted``, trying again while the engine says that it is in use."""
+
+        def remove_all(machine: Machine) -> tuple[Counter[str], list[str]]:
+            deadline = time.monotonic() + within
+            gone: Counter[str] = Counter()
+            while True:
+                refused: dict[str, str] = {}
+                for thing in self.found(machine, wanted):
+                    try:
+                        machine.engine.remove(thing)
+                        gone[thing.kind] += 1
+                    except EngineError as fault:
+                        refused[thing.object_id] = f"{fault.what} ({thing.kind} {thing.name})"
+                if not refused or time.monotonic() > deadline:
+                    return gone, list(refused.values())
+                time.sleep(POLL)
+
+        names = [name for name in names if name in self.alive]
+        for gone, refusals in self.ask(remove_all, names).values():
+            self.removed.update(gone)
+            self.outstanding.extend(refusals)
+
+    def await_containers(self) -> None:
+        """Swarm ends the containers of removed services by itself; what stays is removed."""
+        deadline = time.monotonic() + GONE_WITHIN
+        while time.monotonic() < deadline:
+            left = self.ask(lambda machine: self.found(machine, _is("container")), self.alive)
+            if not any(left.values()):
+                return
+            time.sleep(POLL)
+        self.remove(self.alive, _is("container"), POLL)
+
+    def joined_by_us(self, machine: Machine) -> bool:
+        """Whether it was netbench that made this host join the swarm it is in."""
+        state = machine.engine.facts().swarm
+        if not state.active:
+            return False
+        if state.is_manager and self.is_ours(machine.engine.swarm_labels()):
+            return True
+        return any(
+            marker.labels.get(labels.JOINED) in state.managers
+            for marker in self.found(machine, _is("volume"))
+        )
+
+    def is_ours(self, found: Mapping[str, str]) -> bool:
+        owner = found.get(labels.RUN)
+        return owner is not None and self.run in (None, owner)
+
+    def leave(self, names: Iterable[str]) -> None:
+        def leave(machine: Machine) -> None:
+            machine.engine.swarm_leave()
+
+        left = self.ask(leave, names)
+        if left:
+            self.removed["swarm membership"] += len(left)
+
+
+def _is(kind: str, scope: str | None = None) -> Wanted:
+    return lambda thing: thing.kind == kind and scope in (None, thing.scope)
+
+
+def _manages(machine: Machine) -> bool:
+    return machine.engine.facts().swarm.is_manager

@@ -1,0 +1,94 @@
+"""``netbench run``: measure, report, and leave the hosts as they were."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bench.cli._choices import choices, choosing
+
+
+@click.command(name="run")
+@choosing
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Where the run's own folder is made.",
+)
+@click.option("--name", metavar="NAME", help="The run's folder; its id by default.")
+@click.option(
+    "--image",
+    metavar="REF",
+    help="A toolbox image in your own registry, instead of building and sending one.",
+)
+def command(out: Path, name: str | None, image: str | None, **options: Any) -> None:
+    """Measure every cell once per block and store each trial as it ends; then print the table and
+    write the report.
+
+    Networks, services and a swarm that the run creates are removed however it ends; what was
+    measured stays. Exit code 0 when all blocks ran and nothing is left on the hosts, 1 when not,
+    2 for usage, 130 when interrupted.
+    """
+    from rich.console import Console
+
+    from bench.cli._progress import progress_for
+    from bench.errors import UsageError
+    from bench.remote.fleet import connect
+    from bench.runner import Request, execute
+
+    if name is not None and (not name or Path(name).name != name):
+        raise UsageError(f"--name {name!r} is not a folder's name", "leave out slashes and dots")
+    chosen = choices(**options)
+    request = Request(
+        inventory=chosen.inventory,
+        plan=chosen.plan,
+        out=out,
+        name=name,
+        image=image,
+        command=("netbench", *sys.argv[1:]),
+    )
+    with progress_for(Console(stderr=True)) as progress:
+        outcome = execute(request, lambda: connect(chosen.inventory.hosts), progress)
+    sys.exit(_closing(outcome))
+
+
+def _closing(outcome: Any) -> int:
+    """Report, then say on the last line what happened; returns the exit code."""
+    from rich.console import Console
+
+    from bench.model import Status
+    from bench.report import render_table, write_report
+    from bench.store import load
+
+    end, counts = outcome.end, outcome.counts
+    if counts[Status.COMPLETED]:
+        run = load(outcome.path)
+        console = Console()
+        console.print(render_table(run))
+        paths = write_report(run)
+        click.echo(f"report: {paths.html}")
+    for line in end.outstanding:
+        click.echo(f"left on the hosts: {line}", err=True)
+    click.echo(
+        f"tools ran {end.measuring / end.wall:.0%} of {end.wall:.0f} s "
+        f"({(end.measuring - end.warming) / end.wall:.0%} measuring, "
+        f"{end.warming / end.wall:.0%} warming up); "
+        f"set-up {end.setup:.1f} s, teardown {end.teardown:.1f} s"
+    )
+    told = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+    last = f"{end.outcome}: {told or 'no trial ran'}; stored in {outcome.path}"
+    if end.message and end.outcome == "failed":
+        last = f"{end.outcome}: {end.message}; {told or 'no trial ran'}; stored in {outcome.path}"
+    if end.outstanding:
+        last += "; not all was removed: run `netbench clean` with the same inventory"
+    good = end.outcome == "finished" and not end.outstanding and counts[Status.COMPLETED] > 0
+    click.echo(f"netbench: {last}", err=not good)
+    if end.outcome == "interrupted":
+        return 130
+    return 0 if good else 1

@@ -1,0 +1,290 @@
+"""Networks and services from the drivers' descriptions: the one place that acts on them.
+
+For each driver and host there is one server and one client service of one task, pinned to the host
+by node id. The server's container serves every workload; the client's waits for trials to be
+executed in it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
+
+from bench import labels, workloads
+from bench.drivers.base import Driver, NetworkSpec, Site, SiteHost
+from bench.errors import DeployError, EngineError
+from bench.model import Access, Cell, Host, HostFacts, HostPair
+from bench.remote.api import Machine, Mount, ServiceSpec, Task
+from bench.remote.fleet import Fleet
+from bench.swarm import Swarm
+
+TASKS_WITHIN = 60.0
+POLL = 0.15
+PUBLISHED = 100
+# Inside a network namespace of its own a container is reached through that network alone.
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - see above
+SCRATCH = Mount("/run/netbench", 1 << 30)
+
+SERVER, CLIENT = "server", "client"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One service's place: which driver's network, which end, which host."""
+
+    driver: str
+    role: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What stands on the hosts: every place's running task, and the drivers that could not be.
+
+    ``networks`` says per driver how its network was made, for the record.
+    """
+
+    run: str
+    manager: str
+    port_base: int
+    data_addresses: Mapping[str, str]
+    tasks: Mapping[Place, Task]
+    unavailable: Mapping[str, str]
+    networks: Mapping[str, Mapping[str, str]]
+
+    def server(self, cell: Cell, pair: HostPair) -> Task:
+        return self.tasks[Place(cell.driver, SERVER, pair.server)]
+
+    def client(self, cell: Cell, pair: HostPair) -> Task:
+        host = pair.client_for(cell.placement)
+        return self.tasks[Place(cell.driver, CLIENT, host)]
+
+    def endpoint(self, cell: Cell, pair: HostPair, port: int) -> tuple[str, int]:
+        """Where the client of this cell finds the server's ``port`` offset: address and port."""
+        if cell.access is Access.PUBLISHED_HOST:
+            return self.data_addresses[pair.server], self.port_base + PUBLISHED + port
+        addresses = self.server(cell, pair).addresses
+        address = next(iter(addresses.values()), self.data_addresses[pair.server])
+        return address, self.port_base + port
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to deploy for a run: on which swarm of which hosts, from which image, on which ports."""
+
+    run: str
+    swarm: Swarm
+    facts: Mapping[str, HostFacts]
+    site: Site
+    image: str
+    port_base: int
+
+
+def deploy(fleet: Fleet, order: Order, chosen: Sequence[Driver]) -> Deployment:
+    """Create every driver's networks and services and wait until their tasks run.
+
+    A driver whose networks or tasks do not come up is named in ``unavailable`` with the reason; the
+    others stand. Raises DeployError where the baseline does not come up: nothing could be compared.
+    """
+    return _Deployer(fleet, order).deploy(chosen)
+
+
+class _Deployer:
+    def __init__(self, fleet: Fleet, order: Order) -> None:
+        self.fleet = fleet
+        self.order = order
+        self.manager = fleet[order.swarm.manager].engine
+        self.short = order.run.rsplit("-", 1)[-1]
+        self.unavailable: dict[str, str] = {}
+        self.networks: dict[str, Mapping[str, str]] = {}
+
+    def deploy(self, chosen: Sequence[Driver]) -> Deployment:
+        for driver in chosen:
+            try:
+                self.networks[driver.name] = self.create_networks(driver)
+            except EngineError as fault:
+                self.unavailable[driver.name] = f"{fault.what}; it needs {driver.needs}"
+        places = {
+            self.service_name(driver, role, host): Place(driver.name, role, host)
+            for driver in chosen
+            if driver.name not in self.unavailable
+            for role in (SERVER, CLIENT)
+            for host in self.fleet
+        }
+        drivers = {driver.name: driver for driver in chosen}
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            list(
+                pool.map(
+                    lambda named: self.manager.create_service(
+                        self.service(drivers[named[1].driver], named[0], named[1])
+                    ),
+                    places.items(),
+                )
+            )
+        tasks = self.await_tasks(places, drivers)
+        for driver in chosen:
+            if driver.existing == "host" and driver.name in self.unavailable:
+                raise DeployError(
+                    f"the baseline does not come up: {self.unavailable[driver.name]}",
+                    "see `netbench check`",
+                )
+        return Deployment(
+            self.order.run,
+            self.order.swarm.manager,
+            self.order.port_base,
+            {name: facts.data_address for name, facts in self.order.facts.items()},
+            tasks,
+            self.unavailable,
+            self.networks,
+        )
+
+    def create_networks(self, driver: Driver) -> Mapping[str, str]:
+        """Create the driver's networks; returns the settings that matter, for the record."""
+        name = self.network_name(driver)
+        config = f"{name}-config"
+        marks = labels.of_run(self.order.run, driver=driver.name)
+
+        def on_host(machine: Machine) -> None:
+            spec = driver.host_network(self.order.site, self.site_host(machine.host))
+            if spec is not None:
+                machine.engine.create_network(config, spec, marks)
+
+        self.fleet.each(on_host)
+        spec = driver.network(self.order.site)
+        if spec is None:
+            return {"network": name}
+        self.manager.create_network(
+            name, spec, marks, config_from=config if spec.from_config else ""
+        )
+        return _record(name, spec)
+
+    def site_host(self, host: Host) -> SiteHost:
+        parent = host.macvlan_parent or self.order.facts[host.name].data_interface
+        return SiteHost(list(self.fleet).index(host.name), host.name, parent)
+
+    def network_name(self, driver: Driver) -> str:
+        return driver.existing or f"netbench-{self.short}-{driver.name}"
+
+    def service_name(self, driver: Driver, role: str, host: str) -> str:
+        # Service names are limited to 63 characters and host names are not: number the hosts.
+        return f"netbench-{self.short}-{driver.name}-{role}-{list(self.fleet).index(host) + 1}"
+
+    def service(self, driver: Driver, name: str, place: Place) -> ServiceSpec:
+        known = workloads.known().values()
+        # On the host's own network servers listen on the data address alone, not on whatever
+        # other networks the machine is in.
+        own_network = driver.existing == "host"
+        bind = self.order.facts[place.host].data_address if own_network else EVERY_ADDRESS
+        command: tuple[str, ...] = ("sleep", "infinity")
+        published: dict[int, int] = {}
+        if place.role == SERVER:
+            served = [
+                workload.server(bind, self.order.port_base + workload.port) for workload in known
+            ]
+            command = tuple(word for argv in served for word in ("--", *argv))[1:]
+            if Access.PUBLISHED_HOST in driver.access.values():
+                ports = [self.order.port_base + workload.port for workload in known]
+                published = {port: port + PUBLISHED for port in ports}
+        return ServiceSpec(
+            name=name,
+            image=self.order.image,
+            command=("netbench-serve", "--", *command),
+            network=self.network_name(driver),
+            node_id=self.order.swarm.node_ids[place.host],
+            labels=labels.of_run(
+                self.order.run, role=place.role, driver=place.driver, host=place.host
+            ),
+            published=published,
+            environment={"NETBENCH_TASK": name},
+            tmpfs=(SCRATCH,),
+        )
+
+    def await_tasks(
+        self, places: Mapping[str, Place], drivers: Mapping[str, Driver]
+    ) -> dict[Place, Task]:
+        """Every place's running task; a driver with a task that does not run is unavailable."""
+        selector = labels.selector(self.order.run)
+        deadline = time.monotonic() + TASKS_WITHIN
+        failures: dict[str, int] = {}
+        while True:
+            found = {task.service: task for task in self.manager.tasks(selector)}
+            waiting = {
+                name: place
+                for name, place in places.items()
+                if place.driver not in self.unavailable
+                and not (name in found and found[name].state == "running")
+            }
+            for name, place in waiting.items():
+                task = found.get(name)
+                if task is not None and task.state in ("failed", "rejected"):
+                    failures[name] = failures.get(name, 0) + 1
+                # Swarm tries again by itself, and a first refusal may pass: the network of a
+                # task can arrive on its node a moment after the task.
+                late = time.monotonic() > deadline
+                if late or failures.get(name, 0) > 10:
+                    said = f"{task.state}: {task.message}" if task else "no task was made"
+                    self.unavailable[place.driver] = (
+                        f"{place.host}: the {place.role}'s task does not run ({said.strip(': ')}); "
+                        f"it needs {drivers[place.driver].needs}"
+                    )
+            if not any(place.driver not in self.unavailable for place in waiting.values()):
+                return {
+                    place: found[name]
+                    for name, place in places.items()
+                    if place.driver not in self.unavailable
+                }
+            time.sleep(POLL)
+
+
+def _record(name: str, spec: NetworkSpec) -> Mapping[str, str]:
+    settings = {"network": name, "driver": spec.driver, "scope": spec.scope, **spec.options}
+    if spec.subnet:
+        settings["subnet"] = spec.subnet
+    return settings
+
+
+def refreshed(deployment: Deployment, fleet: Fleet) -> Deployment:
+    """The same deployment with the tasks that run now: Swarm replaces a task whose container ended.
+
+    Raises EngineError where the manager does not answer.
+    """
+    selector = labels.selector(deployment.run)
+    found = {task.service: task for task in fleet[deployment.manager].engine.tasks(selector)}
+    return replace(
+        deployment,
+        tasks={place: found.get(task.service, task) for place, task in deployment.tasks.items()},
+    )
+
+
+def choose_site(
+    facts: Iterable[HostFacts], in_use: Iterable[IPv4Network], macvlan_subnet: str
+) -> Site:
+    """The addresses and MTU for the run's networks, overlapping nothing that the hosts use.
+
+    Raises DeployError where the macvlan subnet overlaps a network of the hosts, or no subnet is
+    free for the overlay.
+    """
+    taken = list(in_use)
+    macvlan = IPv4Network(macvlan_subnet)
+    for network in taken:
+        if network.overlaps(macvlan) and network.prefixlen > 0:
+            raise DeployError(
+                f"netbench_macvlan_subnet {macvlan} overlaps {network}, which a host uses",
+                "set it to an IPv4 network that is free on this layer 2",
+            )
+    taken.append(macvlan)
+    candidates = IPv4Network("10.0.0.0/8").subnets(new_prefix=24)
+    free = (
+        candidate
+        for candidate in candidates
+        # 10.0.x.y is where the engine puts the routing mesh and other people their clouds.
+        if candidate.network_address >= IPv4Network("10.77.0.0/16").network_address
+        and not any(candidate.overlaps(network) for network in taken if network.prefixlen > 0)
+    )
+    overlay = next(free, None)
+    if overlay is None:
+        raise DeployError("no /24 of 10.0.0.0/8 is free for the overlay on these hosts")
+    return Site(min(fact.data_mtu for fact in facts), overlay, macvlan)

@@ -1,0 +1,241 @@
+"""Hosts in memory: real classes that keep the promises of ``bench.remote.api``, for unit tests.
+
+A ``FakeWorld`` holds what the hosts share (who is in which swarm); a ``FakeMachine`` is one host.
+Tools are not run: ``FakeWorld.tool`` answers for them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from bench.drivers.base import NetworkSpec
+from bench.errors import EngineError, HostUnreachable
+from bench.model import Host
+from bench.remote.api import (
+    Completed,
+    EngineFacts,
+    Labelled,
+    Node,
+    ServiceSpec,
+    SwarmState,
+    Task,
+)
+
+Tool = Callable[["FakeMachine", str, Sequence[str]], Completed]
+
+
+@dataclass
+class FakeSwarm:
+    """A swarm: which hosts are in it, and what its manager was asked for."""
+
+    manager: str
+    labels: Mapping[str, str]
+    members: dict[str, str] = field(default_factory=dict)
+    networks: dict[str, Labelled] = field(default_factory=dict)
+    services: dict[str, ServiceSpec] = field(default_factory=dict)
+
+
+@dataclass
+class FakeWorld:
+    """What several fake hosts have in common. ``tool`` answers for commands run in containers,
+    given the host, the service whose container it is, and the command."""
+
+    tool: Tool
+    machines: dict[str, FakeMachine] = field(default_factory=dict)
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def host(self, name: str) -> FakeMachine:
+        """Add a host."""
+        self.machines[name] = FakeMachine(Host(name, f"198.18.0.{len(self.machines) + 1}"), self)
+        return self.machines[name]
+
+    def swarm_of(self, name: str) -> FakeSwarm | None:
+        return self.machines[name].swarm
+
+
+class FakeMachine:
+    """One host: its own shell and engine. ``lost`` makes every call fail as a dead host's does;
+    ``refuses`` names network drivers that its kernel lacks."""
+
+    def __init__(self, host: Host, world: FakeWorld) -> None:
+        self.host = host
+        self.world = world
+        self.swarm: FakeSwarm | None = None
+        self.images: dict[str, dict[str, str]] = {}
+        self.own: dict[str, Labelled] = {}
+        self.refuses: set[str] = set()
+        self.lost = False
+        self.closed = False
+
+    @property
+    def shell(self) -> FakeMachine:
+        return self
+
+    @property
+    def engine(self) -> FakeMachine:
+        return self
+
+    def close(self) -> None:
+        self.closed = True
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0) -> Completed:
+        self._alive()
+        return Completed(127, b"", f"{argv[0]}: not found".encode())
+
+    def facts(self) -> EngineFacts:
+        self._alive()
+        return EngineFacts(
+            version="28.0.0",
+            kernel="6.12.0",
+            os="Debian GNU/Linux 13 (trixie)",
+            architecture="x86_64",
+            cpus=2,
+            memory=1 << 30,
+            storage_driver="overlay2",
+            data_root="/var/lib/docker",
+            swarm=self._state(),
+        )
+
+    def image_labels(self, reference: str) -> Mapping[str, str] | None:
+        self._alive()
+        return self.images.get(reference)
+
+    def load_image(self, archive: BinaryIO) -> None:
+        self._alive()
+        self.images[archive.read().decode()] = {}
+
+    def pull_image(self, reference: str) -> str:
+        self._alive()
+        raise EngineError(self.host.name, f"no registry has {reference}")
+
+    def swarm_init(self, address: str, labels: Mapping[str, str]) -> None:
+        self._alive()
+        if self.swarm is not None:
+            raise EngineError(self.host.name, "This node is already part of a swarm")
+        self.swarm = FakeSwarm(self.host.name, labels)
+        self.swarm.members[self.host.name] = address
+
+    def worker_token(self) -> str:
+        return f"SWMTKN-secret-{self._managed().manager}"
+
+    def swarm_labels(self) -> Mapping[str, str]:
+        return self._managed().labels
+
+    def swarm_join(self, address: str, manager: str, token: str) -> None:
+        self._alive()
+        for machine in self.world.machines.values():
+            swarm = machine.swarm
+            if swarm is not None and token == f"SWMTKN-secret-{machine.host.name}":
+                swarm.members[self.host.name] = address
+                self.swarm = swarm
+                return
+        raise EngineError(self.host.name, f"could not join {manager}")
+
+    def swarm_leave(self) -> None:
+        self._alive()
+        if self.swarm is not None:
+            self.swarm.members.pop(self.host.name, None)
+        self.swarm = None
+
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(
+            Node(_node(name), name, address, ready=not self.world.machines[name].lost)
+            for name, address in self._managed().members.items()
+        )
+
+    def create_network(
+        self, name: str, spec: NetworkSpec, labels: Mapping[str, str], config_from: str = ""
+    ) -> str:
+        self._alive()
+        if spec.driver in self.refuses:
+            raise EngineError(self.host.name, f"{spec.driver}: operation not supported")
+        scope = "swarm" if spec.scope == "swarm" else "local"
+        made = Labelled("network", self._id(), name, dict(labels), scope)
+        networks = self._managed().networks if scope == "swarm" else self.own
+        networks[made.object_id] = made
+        return made.object_id
+
+    def create_service(self, spec: ServiceSpec) -> str:
+        key = self._id()
+        self._managed().services[key] = spec
+        return key
+
+    def tasks(self, label: str) -> tuple[Task, ...]:
+        key, _, value = label.partition("=")
+        swarm = self._managed()
+        return tuple(
+            Task(
+                service=spec.name,
+                state="running",
+                message="",
+                node_id=spec.node_id,
+                container_id=spec.name,
+                addresses={} if spec.network == "host" else {spec.network: f"10.77.0.{number}"},
+            )
+            for number, spec in enumerate(swarm.services.values(), start=2)
+            if key in spec.labels and value in ("", spec.labels[key])
+        )
+
+    def create_marker(self, name: str, labels: Mapping[str, str]) -> None:
+        self._alive()
+        self.own[name] = Labelled("volume", name, name, dict(labels))
+
+    def labelled(self, label: str) -> tuple[Labelled, ...]:
+        self._alive()
+        key, _, value = label.partition("=")
+        found = list(self.own.values())
+        if self.swarm is not None and self.swarm.manager == self.host.name:
+            found += self.swarm.networks.values()
+            found += [
+                Labelled("service", number, spec.name, dict(spec.labels), "swarm")
+                for number, spec in self.swarm.services.items()
+            ]
+        return tuple(
+            thing for thing in found if key in thing.labels and value in ("", thing.labels[key])
+        )
+
+    def remove(self, thing: Labelled) -> None:
+        self._alive()
+        if self.swarm is not None:
+            self.swarm.networks.pop(thing.object_id, None)
+            self.swarm.services.pop(thing.object_id, None)
+        self.own.pop(thing.object_id, None)
+
+    def exec(self, container: str, argv: Sequence[str], *, timeout: float) -> Completed:
+        self._alive()
+        return self.world.tool(self, container, argv)
+
+    def logs(self, container: str, lines: int = 20) -> str:
+        self._alive()
+        return ""
+
+    def _alive(self) -> None:
+        if self.lost:
+            raise HostUnreachable(self.host.name, "the connection was lost")
+
+    def _managed(self) -> FakeSwarm:
+        self._alive()
+        if self.swarm is None or self.swarm.manager != self.host.name:
+            raise EngineError(self.host.name, "This node is not a swarm manager")
+        return self.swarm
+
+    def _state(self) -> SwarmState:
+        if self.swarm is None:
+            return SwarmState("inactive")
+        return SwarmState(
+            state="active",
+            node_id=_node(self.host.name),
+            node_address=self.swarm.members[self.host.name],
+            is_manager=self.swarm.manager == self.host.name,
+            managers=(_node(self.swarm.manager),),
+        )
+
+    def _id(self) -> str:
+        return f"id{next(self.world.numbers)}"
+
+
+def _node(name: str) -> str:
+    return f"node-{name}"

@@ -1,0 +1,113 @@
+"""Forming a swarm out of the hosts, or using the one they already form.
+
+A swarm that was there before is used as it is and never left. One that netbench creates carries
+the run's label; every host that joins it is marked first, with a labelled volume that names the
+manager, so that ``bench.cleanup`` can tell later, from the hosts alone, which memberships are
+netbench's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench import labels
+from bench.errors import SwarmError
+from bench.remote.api import Node, SwarmState
+from bench.remote.fleet import Fleet
+
+READY_WITHIN = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Swarm:
+    """The swarm of a run: the host whose engine manages it, every host's node id, and whether the
+    run created it."""
+
+    manager: str
+    node_ids: Mapping[str, str]
+    created: bool
+
+
+def form(fleet: Fleet, addresses: Mapping[str, str], run: str) -> Swarm:
+    """Make the hosts one swarm on their data ``addresses``, or use the one they form already.
+
+    Raises SwarmError, naming the host, where some are in a swarm and others are not or in another.
+    """
+    states = fleet.each(lambda machine: machine.engine.facts().swarm)
+    if any(state.active for state in states.values()):
+        return _existing(fleet, states)
+    first, *others = states
+    fleet[first].engine.swarm_init(addresses[first], labels.of_run(run))
+    engine = fleet[first].engine
+    manager_id = engine.facts().swarm.node_id
+    token = engine.worker_token()
+
+    def join(name: str) -> None:
+        mark = {**labels.of_run(run, host=name), labels.JOINED: manager_id}
+        fleet[name].engine.create_marker(f"netbench-{run}", mark)
+        fleet[name].engine.swarm_join(addresses[name], addresses[first], token)
+
+    fleet.each(lambda machine: join(machine.host.name), others)
+    states = fleet.each(lambda machine: machine.engine.facts().swarm)
+    node_ids = {name: state.node_id for name, state in states.items()}
+    _await_ready(fleet, first, node_ids)
+    return Swarm(first, node_ids, created=True)
+
+
+def _existing(fleet: Fleet, states: Mapping[str, SwarmState]) -> Swarm:
+    for name, state in states.items():
+        if state.active and state.state != "active":
+            raise SwarmError(
+                f"{name}: its swarm membership is {state.state}",
+                f"mend it, or run `docker swarm leave --force` on {name}",
+            )
+    managers = [name for name, state in states.items() if state.is_manager]
+    inside = [name for name, state in states.items() if state.active]
+    if not managers:
+        raise SwarmError(
+            f"{inside[0]}: is a worker in a swarm that no host of the inventory manages",
+            "add a manager of it to the inventory, or run `docker swarm leave` on the host",
+        )
+    manager = managers[0]
+    owner = fleet[manager].engine.swarm_labels().get(labels.RUN)
+    if owner:
+        raise SwarmError(
+            f"{manager}: is in a swarm that run {owner} of netbench left behind",
+            "run `netbench clean` with this inventory, or wait for that run to end",
+        )
+    listed = {node.node_id for node in fleet[manager].engine.nodes()}
+    for name, state in states.items():
+        if not state.active:
+            raise SwarmError(
+                f"{name}: is in no swarm, but {manager} is",
+                f"join it to {manager}'s swarm, or run `docker swarm leave` on "
+                f"{', '.join(inside)} to let netbench form one of its own",
+            )
+        if state.node_id not in listed:
+            raise SwarmError(
+                f"{name}: is in another swarm than {manager}",
+                "use hosts of one swarm, or hosts in none",
+            )
+    node_ids = {name: state.node_id for name, state in states.items()}
+    _await_ready(fleet, manager, node_ids)
+    return Swarm(manager, node_ids, created=False)
+
+
+def _await_ready(fleet: Fleet, manager: str, node_ids: Mapping[str, str]) -> None:
+    deadline = time.monotonic() + READY_WITHIN
+    while True:
+        nodes: dict[str, Node] = {node.node_id: node for node in fleet[manager].engine.nodes()}
+        waiting = [
+            name for name, key in node_ids.items() if key not in nodes or not nodes[key].ready
+        ]
+        if not waiting:
+            return
+        if time.monotonic() > deadline:
+            raise SwarmError(
+                f"{', '.join(waiting)}: not ready in the swarm of {manager} "
+                f"after {READY_WITHIN:.0f} s",
+                f"TCP 2377 and TCP and UDP 7946 must be open; see `docker node ls` on {manager}",
+            )
+        time.sleep(0.1)
