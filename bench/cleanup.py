@@ -56,11 +56,12 @@ class _Cleaner:
         self.remove(managers[:1], _is("service"), GONE_WITHIN)
         self.await_containers()
         self.remove(managers[:1], _is("network", "swarm"), GONE_WITHIN)
-        self.remove(self.alive, _is("network", "local"), GONE_WITHIN)
         ours = [name for name, yes in self.ask(self.joined_by_us, self.alive).items() if yes]
         # Managers last: a worker that leaves first is not missed by anybody.
         self.leave([name for name in ours if name not in managers])
         self.leave([name for name in ours if name in managers])
+        # Only now: the swarm's own gateway bridge is in use for as long as there is a swarm.
+        self.remove(self.alive, _is("network", "local"), GONE_WITHIN)
         self.remove(self.alive, _is("volume"), GONE_WITHIN)
         return Cleaned(dict(self.removed), tuple(dict.fromkeys(self.outstanding)))
 

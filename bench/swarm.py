@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench import labels
+from bench.drivers.base import NetworkSpec
 from bench.errors import SwarmError
-from bench.remote.api import Node, SwarmState
+from bench.remote.api import Machine, Node, SwarmState
 from bench.remote.fleet import Fleet
 
 READY_WITHIN = 30.0
@@ -38,6 +39,7 @@ def form(fleet: Fleet, addresses: Mapping[str, str], run: str) -> Swarm:
     states = fleet.each(lambda machine: machine.engine.facts().swarm)
     if any(state.active for state in states.values()):
         return _existing(fleet, states)
+    fleet.each(lambda machine: _own_gateway(machine, run))
     first, *others = states
     fleet[first].engine.swarm_init(addresses[first], labels.of_run(run))
     engine = fleet[first].engine
@@ -54,6 +56,26 @@ def form(fleet: Fleet, addresses: Mapping[str, str], run: str) -> Swarm:
     node_ids = {name: state.node_id for name, state in states.items()}
     _await_ready(fleet, first, node_ids)
     return Swarm(first, node_ids, created=True)
+
+
+# What Docker would make by itself at the first overlay, with the settings that it would use.
+GATEWAY = "docker_gwbridge"
+GATEWAY_SPEC = NetworkSpec(
+    "bridge",
+    "local",
+    {
+        "com.docker.network.bridge.name": GATEWAY,
+        "com.docker.network.bridge.enable_icc": "false",
+        "com.docker.network.bridge.enable_ip_masquerade": "true",
+    },
+)
+
+
+def _own_gateway(machine: Machine, run: str) -> None:
+    """Create the swarm's gateway bridge under the run's label: made by Docker it would stay behind
+    when the host leaves the swarm, and nobody could tell whose it is."""
+    if GATEWAY not in machine.engine.network_names():
+        machine.engine.create_network(GATEWAY, GATEWAY_SPEC, labels.of_run(run))
 
 
 def _existing(fleet: Fleet, states: Mapping[str, SwarmState]) -> Swarm:

@@ -173,6 +173,10 @@ class Engine(Protocol):
         """The swarm's nodes. Only a manager can tell."""
         ...
 
+    def network_names(self) -> frozenset[str]:
+        """The names of all networks that the engine knows."""
+        ...
+
     def create_network(
         self, name: str, spec: NetworkSpec, labels: Mapping[str, str], config_from: str = ""
     ) -> str:

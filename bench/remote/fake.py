@@ -146,6 +146,11 @@ class FakeMachine:
             for name, address in self._managed().members.items()
         )
 
+    def network_names(self) -> frozenset[str]:
+        self._alive()
+        shared = self.swarm.networks.values() if self.swarm else ()
+        return frozenset(thing.name for thing in (*self.own.values(), *shared))
+
     def create_network(
         self, name: str, spec: NetworkSpec, labels: Mapping[str, str], config_from: str = ""
     ) -> str:

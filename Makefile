@@ -1,0 +1,66 @@
+# netbench: what a user and a developer run. `make demo` and `make test` need nothing before them.
+.PHONY: help prerequisites venv dev demo check unit lab test bench lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+help:
+	@echo "make demo    a lab of three hosts, the comparison, its report; leaves nothing running"
+	@echo "make test    the whole test suite, the real lab included"
+	@echo "make check   ruff, mypy, import-linter"
+	@echo "make bench   what netbench itself costs, measured"
+	@echo "make venv    .venv with netbench, from requirements.lock"
+
+prerequisites:
+	@scripts/prerequisites
+
+.venv/.python:
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.runtime: .venv/.python requirements.lock pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.runtime requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+venv: prerequisites
+	@$(MAKE) --no-print-directory .venv/.runtime
+
+dev: prerequisites
+	@$(MAKE) --no-print-directory .venv/.dev
+
+demo: venv
+	@scripts/demo
+
+check: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: dev
+	$(BIN)/pytest tests/unit tests/golden
+
+lab: dev
+	$(BIN)/pytest tests/lab
+
+test: check
+	$(BIN)/pytest
+
+bench: dev
+	scripts/bench
+
+# Only when pyproject.toml's dependencies change.
+lock: dev
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-annotate --no-header --extra build pyproject.toml -o requirements.lock
+	$(BIN)/python -m uv pip compile --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-annotate --no-header --extra build --extra dev \
+	    --constraint requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

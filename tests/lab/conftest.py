@@ -1,0 +1,112 @@
+"""One lab of three real hosts for all tests that need it, brought up and taken down by the CLI."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+NETBENCH = Path(sys.executable).with_name("netbench")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished `netbench`."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_netbench(*words: str | Path, timeout: float = 600.0, cwd: Path | None = None) -> Ended:
+    done = subprocess.run(
+        [NETBENCH, *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def lab_inventory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The inventory of a lab of three hosts."""
+    if os.geteuid() != 0:
+        pytest.skip("the lab needs root")
+    inventory = tmp_path_factory.mktemp("lab") / "lab.yaml"
+    up = run_netbench("lab", "up", "--name", "test", "--hosts", "3", "--inventory", inventory)
+    assert up.code == 0, up.err
+    yield inventory
+    down = run_netbench("lab", "down", "--name", "test", "--inventory", inventory)
+    assert down.code == 0, down.err
+
+
+@pytest.fixture(scope="session")
+def netbench() -> Callable[..., Ended]:
+    """Run the CLI as a user does."""
+    return run_netbench
+
+
+@pytest.fixture(scope="session")
+def on_host(lab_inventory: Path) -> Callable[..., str]:
+    """Run a command on a lab host with the system's own ssh, as the inventory says."""
+    from ruamel.yaml import YAML
+
+    found = YAML(typ="safe").load(lab_inventory)["all"]
+    common = found["vars"]
+
+    def run(host: str, *argv: str, check: bool = True) -> str:
+        done = subprocess.run(
+            [
+                "ssh",
+                "-oBatchMode=yes",
+                *common["ansible_ssh_common_args"].split(),
+                "-i",
+                common["ansible_ssh_private_key_file"],
+                f"root@{found['hosts'][host]['ansible_host']}",
+                *argv,
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if check:
+            assert done.returncode == 0, f"{host}: {argv}: {done.stderr}"
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def hosts(lab_inventory: Path) -> list[str]:
+    """The lab hosts' names."""
+    from ruamel.yaml import YAML
+
+    return list(YAML(typ="safe").load(lab_inventory)["all"]["hosts"])
+
+
+@pytest.fixture(scope="session")
+def footprint(on_host: Callable[..., str], hosts: list[str]) -> Callable[[], str]:
+    """What Docker and the kernel hold on every host, as text to compare before and after."""
+    parts = (
+        "docker ps -aq; docker volume ls -q; docker network ls --format '{{.Name}} {{.Driver}}'",
+        "docker info --format '{{.Swarm.LocalNodeState}}'",
+        "ip -br link | awk '{print $1}'; ip netns list; iptables -S; iptables -t nat -S",
+    )
+
+    def look() -> str:
+        found = {
+            host: sorted(on_host(host, "; ".join(parts)).splitlines()) for host in hosts
+        }
+        return json.dumps(found, indent=1)
+
+    return look
