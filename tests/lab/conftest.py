@@ -104,9 +104,7 @@ def footprint(on_host: Callable[..., str], hosts: list[str]) -> Callable[[], str
     )
 
     def look() -> str:
-        found = {
-            host: sorted(on_host(host, "; ".join(parts)).splitlines()) for host in hosts
-        }
+        found = {host: sorted(on_host(host, "; ".join(parts)).splitlines()) for host in hosts}
         return json.dumps(found, indent=1)
 
     return look
