@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from bench.errors import ParseError
@@ -13,6 +14,10 @@ from bench.workloads.base import ToolOutput, Workload
 
 THROUGHPUT = Metric("throughput", "bit/s", Better.HIGHER, "TCP throughput", headline=True)
 RETRANSMITS = Metric("retransmits", "segments", Better.LOWER, "TCP retransmits")
+
+# The last interval ends when the last byte arrives: a remnant of a few milliseconds with a rate of
+# its own is no second of the measurement. Its bytes are in the total all the same.
+SHORTEST = 0.1
 
 
 class Iperf3Tcp(Workload):
@@ -36,21 +41,20 @@ class Iperf3Tcp(Workload):
     def parse(self, output: ToolOutput) -> Measurement:
         report = _report(output)
         try:
-            received = report["end"]["sum_received"]["bits_per_second"]
-            retransmits = report["end"]["sum_sent"]["retransmits"]
-            rows = list(_intervals(report["server_output_json"]["intervals"]))
-        except (KeyError, TypeError) as missing:
+            received = _number(report["end"]["sum_received"]["bits_per_second"])
+            retransmits = _number(report["end"]["sum_sent"]["retransmits"])
+            rows = tuple(_intervals(report["server_output_json"]["intervals"]))
+        except KeyError as missing:
             raise ParseError(f"iperf3's report lacks {missing}") from None
-        if not _positive(received):
+        except (TypeError, ValueError, OverflowError) as wrong:
+            raise ParseError(f"iperf3's report is not as it should be: {wrong}") from None
+        if received <= 0:
             raise ParseError(f"iperf3 reports {received} bit/s at the receiver")
-        if not any(not row.warmup for row in rows):
+        if all(row.warmup for row in rows):
             raise ParseError("iperf3's report has no interval after the warm-up")
         return Measurement(
-            samples=(
-                Sample(THROUGHPUT.name, float(received)),
-                Sample(RETRANSMITS.name, float(retransmits)),
-            ),
-            intervals=tuple(rows),
+            samples=(Sample(THROUGHPUT.name, received), Sample(RETRANSMITS.name, retransmits)),
+            intervals=rows,
         )
 
 
@@ -58,15 +62,16 @@ def _report(output: ToolOutput) -> dict[str, Any]:
     """The JSON object in iperf3's standard output, which warnings may surround."""
     text = output.stdout.decode(errors="replace")
     opening = text.find("{")
-    try:
-        report = json.JSONDecoder().raw_decode(text, opening)[0] if opening >= 0 else None
-    except ValueError:
-        report = None
+    report = None
+    if opening >= 0:
+        # Whatever cannot be read is said below.
+        with suppress(ValueError, RecursionError):
+            report = json.JSONDecoder().raw_decode(text, opening)[0]
     if not isinstance(report, dict):
         said = (output.stderr.decode(errors="replace").strip() or text.strip())[-200:]
         raise ParseError(f"iperf3 (exit {output.exit_code}) left no whole report: {said!r}")
     if "error" in report:
-        raise ParseError(f"iperf3: {report['error']}")
+        raise ParseError(f"iperf3: {' '.join(str(report['error']).split())[:200]}")
     if output.exit_code != 0:
         raise ParseError(f"iperf3 ended with exit code {output.exit_code}")
     return report
@@ -79,14 +84,22 @@ def _intervals(rows: list[dict[str, Any]]) -> Iterator[Interval]:
         total = row["sum"]
         warmup = bool(total["omitted"])
         offset = 0.0 if warmup else warm_end
-        start, end = float(total["start"]) + offset, float(total["end"]) + offset
+        start, end = _number(total["start"]) + offset, _number(total["end"]) + offset
         if warmup:
             warm_end = end
-        yield Interval(start, end, THROUGHPUT.name, float(total["bits_per_second"]), warmup)
+        if end - start >= SHORTEST:
+            rate = _number(total["bits_per_second"])
+            yield Interval(start, end, THROUGHPUT.name, rate, warmup)
 
 
-def _positive(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value > 0
+def _number(value: object) -> float:
+    """``value`` as the finite, non-negative number that every figure here is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r:.40} where a number should be")
+    number = float(value)
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"{number} where a number should be")
+    return number
 
 
 WORKLOAD = Iperf3Tcp()

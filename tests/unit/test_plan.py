@@ -19,9 +19,7 @@ def plan_for(hosts: list[str], **changes: int) -> Plan:
     return make_plan(hosts, drivers.chosen(()), workloads.chosen(()), BOTH, **numbers)
 
 
-@given(
-    hosts=st.integers(2, 6), blocks=st.integers(1, 9), seed=st.integers(0, 2**32 - 1)
-)
+@given(hosts=st.integers(2, 6), blocks=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
 def test_every_cell_runs_once_in_every_block_on_that_blocks_pair(
     hosts: int, blocks: int, seed: int
 ) -> None:

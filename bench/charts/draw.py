@@ -1,0 +1,117 @@
+"""From a summary to files: which charts there are, what they are called, and writing them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from bench.analysis.labels import absence, treatment
+from bench.analysis.summary import Summary
+from bench.analysis.units import scale_for
+from bench.charts.bars import bars
+from bench.charts.latency import latencies
+from bench.charts.ratio import ratios
+from bench.charts.style import settings
+from bench.errors import StoreError
+from bench.model import Better, Metric
+
+_DPI = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One chart in its two files. ``alt`` says in words what it shows."""
+
+    title: str
+    alt: str
+    png: Path
+    svg: Path
+
+
+def draw(summary: Summary, folder: Path) -> tuple[Chart, ...]:
+    """Draw what there is to compare into ``folder``, which is made; the ratios come first.
+
+    Raises StoreError, naming the file, where it cannot be written.
+    """
+    charts = []
+    with settings():
+        for name, title, alt, figure in _figures(summary):
+            stem = re.sub(r"[^A-Za-z0-9.-]+", "_", name)
+            chart = Chart(title, alt, folder / f"{stem}.png", folder / f"{stem}.svg")
+            _save(figure, chart)
+            charts.append(chart)
+    return tuple(charts)
+
+
+def _figures(summary: Summary) -> Iterator[tuple[str, str, str, Figure]]:
+    figure = ratios(summary)
+    if figure is not None:
+        yield "ratio-to-host", "Ratio to the host network", _ratio_alt(summary), figure
+    for workload, metric in summary.headlines:
+        if metric.better is Better.HIGHER:
+            figure = bars(summary, workload, metric)
+            if figure is not None:
+                title = f"{metric.title} by driver and placement"
+                yield f"{workload}-{metric.name}", title, _alt(summary, workload, metric), figure
+    for workload in dict.fromkeys(cell.workload for cell in summary.cells):
+        figure = latencies(summary, workload)
+        if figure is not None:
+            title = f"Latency percentiles by driver ({workload})"
+            yield f"{workload}-latency", title, _latency_alt(summary, workload), figure
+
+
+def _save(figure: Figure, chart: Chart) -> None:
+    try:
+        chart.png.parent.mkdir(parents=True, exist_ok=True)
+        picture = io.BytesIO()
+        FigureCanvasAgg(figure)
+        figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
+        chart.png.write_bytes(picture.getvalue())
+        picture = io.BytesIO()
+        FigureCanvasSVG(figure)
+        figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
+        chart.svg.write_bytes(picture.getvalue())
+    except OSError as fault:
+        raise StoreError(
+            f"{fault.filename or chart.png}: {fault.strerror}",
+            "make room or name another folder with --out",
+        ) from fault
+
+
+def _alt(summary: Summary, workload: str, metric: Metric) -> str:
+    """The medians that the bars show, in words."""
+    said = []
+    rows = [row for row in summary.cells if (row.workload, row.metric) == (workload, metric)]
+    scale = scale_for(metric.unit, [row.median for row in rows])
+    for row in rows:
+        value = absence(row) if row.median is None else f"{scale.text(row.median)} {scale.unit}"
+        said.append(f"{treatment(row.cell)} {row.placement} {value}")
+    return f"Bar chart of {metric.title}, median: {'; '.join(said)}."
+
+
+def _ratio_alt(summary: Summary) -> str:
+    """What is compared; the numbers stand in the tables beside the chart, and would be too many."""
+    compared = [cell for cell in summary.cells if not cell.is_baseline and cell.ratio is not None]
+    drivers = ", ".join(dict.fromkeys(cell.driver for cell in compared))
+    metrics = ", ".join(metric.title for _, metric in summary.headlines)
+    return f"Ratio to the host network, with 95 % intervals, of {drivers}: {metrics}."
+
+
+def _latency_alt(summary: Summary, workload: str) -> str:
+    said = []
+    for one in summary.latencies:
+        if one.cell.workload == workload:
+            half, tail = one.percentiles[50.0], one.percentiles[99.0]
+            scale = scale_for("s", [half])
+            said.append(
+                f"{treatment(one.cell)} {one.cell.placement} p50 {scale.text(half)} "
+                f"{scale.unit}, p99 {scale.text(tail)} {scale.unit}"
+            )
+    return f"Latency by percentile: {'; '.join(said)}."

@@ -1,0 +1,119 @@
+"""``netbench lab``: several real Docker hosts on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from bench.errors import LabError
+
+NAME = click.option("--name", default="lab", show_default=True, help="The lab's name.")
+INVENTORY = click.option(
+    "--inventory",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where its inventory is.  [default: hosts/NAME.yaml]",
+)
+
+
+@click.group("lab")
+def command() -> None:
+    """Several real Docker hosts on this machine, to measure without any other.
+
+    Each host has its own network, its own sshd and its own Docker engine. `up` writes an inventory
+    for them that all other verbs, and Ansible, take like any other.
+    """
+
+
+@command.command()
+@click.option("--hosts", type=click.IntRange(1, 32), help="How many hosts.  [default: 3]")
+@NAME
+@INVENTORY
+def up(hosts: int | None, name: str, inventory: Path | None) -> None:
+    """Bring a lab up and write its inventory. A lab that is up already stays as it is."""
+    _become_root()
+    from bench.lab import lifecycle
+    from bench.lab.handout import Owner
+
+    begun = time.monotonic()
+    where = _inventory(name, inventory)
+    lab, already = lifecycle.up(name, hosts, where, Owner.invoking(os.environ))
+    count = "1 host" if lab.size == 1 else f"{lab.size} hosts"
+    took = "already" if already else f"after {time.monotonic() - begun:.1f} s"
+    click.echo(f"lab {name}: {count} up {took}: {', '.join(lab.hosts)}")
+    click.echo(f"inventory: {os.path.relpath(where)}")
+
+
+@command.command()
+@NAME
+def status(name: str) -> None:
+    """Show a lab's hosts. Exits with 1 if there is no lab or something in it is down."""
+    _become_root()
+    from rich.console import Console
+    from rich.table import Table
+
+    from bench.lab import lifecycle
+
+    found = lifecycle.status(name)
+    if found is None:
+        raise LabError(f"there is no lab {name}", f"run `netbench lab up --name {name}`")
+    table = Table("host", "address", "sshd", "dockerd", "containers", "pids", "state")
+    for host in found.hosts:
+        table.add_row(
+            host.name,
+            host.address,
+            host.sshd.partition(" ")[0] or "-",
+            host.engine or "-",
+            str(host.containers) if host.engine else "-",
+            str(host.pids),
+            host.problem or "up",
+        )
+    Console().print(table)
+    for where in found.lab.handouts:
+        click.echo(f"inventory: {where}")
+    if any(host.problem for host in found.hosts):
+        raise click.exceptions.Exit(1)
+
+
+@command.command()
+@NAME
+@INVENTORY
+@click.option("--all", "everything", is_flag=True, help="Take every lab on this machine down.")
+def down(name: str, inventory: Path | None, *, everything: bool) -> None:
+    """Take a lab down and remove all it made, whatever state it is in."""
+    if everything and inventory is not None:
+        raise click.UsageError("--all and --inventory exclude each other")
+    _become_root()
+    from bench.lab import lifecycle
+
+    for label in lifecycle.every() if everything else [name]:
+        if lifecycle.down(label, _inventory(label, inventory)):
+            click.echo(f"lab {label}: down, nothing is left of it")
+        else:
+            click.echo(f"lab {label}: there is none")
+
+
+def _inventory(name: str, given: Path | None) -> Path:
+    return Path(os.path.abspath(given or Path("hosts", f"{name}.yaml")))  # noqa: PTH100 - no resolving of links: the user named this path
+
+
+def _become_root() -> None:
+    """Run this very command again through sudo, unless we are root."""
+    if os.geteuid() == 0:
+        return
+    if shutil.which("sudo") is None:
+        raise LabError(
+            "the lab makes network namespaces and starts Docker engines, which only root may do",
+            "run this as root, or install sudo",
+        )
+    click.echo(
+        "netbench: the lab makes network namespaces and starts Docker engines: asking sudo",
+        err=True,
+    )
+    # -P: a folder called bench where the user happens to be is not run as root.
+    again = [sys.executable, "-P", "-m", "bench", *sys.argv[1:]]
+    os.execvp("sudo", ["sudo", "--", *again])  # noqa: S606 - an argv list, and no shell is wanted

@@ -1,0 +1,105 @@
+"""``netbench report``: what a stored run says, for people or for programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from bench.errors import StoreError, UsageError
+
+
+@click.command("report")
+@click.argument("run", type=click.Path(path_type=Path), default=Path("results"))
+@click.option("--json", "as_json", is_flag=True, help="Print the summary for programs, only.")
+@click.option("--csv", metavar="PATH", help="Write the samples to PATH ('-': standard output).")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the pages and charts; the run's own if not given.",
+)
+def command(run: Path, *, as_json: bool, csv: str | None, out: Path | None) -> None:
+    """Table, charts and pages of a stored run.
+
+    RUN is a run's folder, or a folder of runs, of which the newest is taken (default: results).
+    With --json or --csv no pages are written.
+    """
+    if as_json and csv == "-":
+        raise UsageError("--json and --csv - both want standard output", "give --csv a file")
+    if out is not None and (as_json or csv):
+        raise UsageError("--out is for the pages, which --json and --csv leave out")
+    from bench.analysis.summary import summarise
+    from bench.store import load
+
+    stored = load(_found(run))
+    if csv:
+        from bench.analysis.frame import samples_frame
+
+        _write_csv(samples_frame(stored).to_csv(index=False), csv)
+    if as_json:
+        from bench.analysis.export import as_json as for_programs
+
+        click.echo(json.dumps(for_programs(summarise(stored)), indent=2, allow_nan=False))
+    if as_json or csv:
+        return
+    from rich.console import Console
+
+    from bench.report.pages import write_report
+    from bench.report.table import PLAIN_WIDTH, render_table
+    from bench.report.words import unfinished
+
+    summary = summarise(stored)
+    paths = write_report(stored, out, summary=summary)
+    # A terminal that cannot show a dash or a micro sign gets a question mark, not an error.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    console.print(render_table(summary))
+    for note in unfinished(stored):
+        click.echo(f"Note: {note}")
+    click.echo(f"Report: {paths.html}")
+    click.echo(f"        {paths.markdown}")
+    for chart in paths.charts:
+        click.echo(f"Chart:  {chart.png}")
+
+
+def _found(folder: Path) -> Path:
+    """The run at ``folder``, or the newest of the runs in it, which is said on standard error."""
+    if (folder / "run.json").exists():
+        return folder
+    try:
+        runs = [entry for entry in sorted(folder.iterdir()) if (entry / "run.json").is_file()]
+    except FileNotFoundError:
+        raise StoreError(f"{folder}: there is no such folder", "give the folder of a run") from None
+    except OSError as fault:
+        raise StoreError(f"{folder}: {fault.strerror}", "give the folder of a run") from None
+    if not runs:
+        raise StoreError(
+            f"{folder}: is not a run, and holds none: there is no run.json",
+            "give the folder that `netbench run` named",
+        )
+    newest = max(runs, key=_begun)
+    click.echo(f"{folder} holds {len(runs)} runs; this is the newest, {newest}", err=True)
+    return newest
+
+
+def _begun(run: Path) -> tuple[str, str]:
+    """When a run began, to sort by; one whose head cannot be read is older than any other."""
+    try:
+        head = json.loads((run / "run.json").read_bytes())
+    except (OSError, ValueError):
+        return "", run.name
+    return str(head.get("created", "")) if isinstance(head, dict) else "", run.name
+
+
+def _write_csv(text: str, path: str) -> None:
+    if path == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(path).write_text(text, encoding="utf-8", newline="")
+    except OSError as fault:
+        raise StoreError(f"{path}: {fault.strerror}", "name another file with --csv") from None

@@ -1,0 +1,99 @@
+"""What a host is made of, and the few of its properties that change from day to day."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from bench.errors import HostError, ParseError
+from bench.facts.fact import Fact, ask
+from bench.facts.network import data_network
+from bench.model import HostFacts
+from bench.remote.api import Machine
+
+
+def parse_cpu_model(text: str) -> str:
+    """The output of ``lscpu -J``: a list of fields, nested in newer versions."""
+    try:
+        document = json.loads(text)
+        models = list(_models(document["lscpu"]))
+    except (ValueError, KeyError, TypeError) as fault:
+        raise ParseError(f"no JSON of lscpu's: {text.strip()!r:.60}") from fault
+    return ", ".join(dict.fromkeys(models))
+
+
+def _models(fields: list[dict[str, Any]]) -> list[str]:
+    found = []
+    for field in fields:
+        # Machines of two kinds of cores have two models; "-" stands for one that is not known.
+        if field["field"] == "Model name:" and field.get("data") not in (None, "", "-"):
+            found.append(str(field["data"]).strip())
+        found += _models(field.get("children") or [])
+    return found
+
+
+def parse_clock(text: str) -> float:
+    """The output of ``date +%s.%N`` as Unix time in seconds. Some print no fraction."""
+    match = re.match(r"(\d{9,11})(\.\d+)?", text.strip())
+    if not match:
+        raise ParseError(f"no time: {text.strip()!r:.60}")
+    return float(match[0])
+
+
+def parse_free(text: str) -> int:
+    """The output of ``df -B1 --output=avail PATH`` in bytes: a head line and a number."""
+    match = re.fullmatch(r"\s*Avail\s+(\d+)\s*", text)
+    if not match:
+        raise ParseError(f"no amount of free space: {text.strip()!r:.60}")
+    return int(match[1])
+
+
+def parse_user_id(text: str) -> int:
+    """The output of ``id -u``."""
+    if not re.fullmatch(r"\s*\d{1,10}\s*", text, re.ASCII):
+        raise ParseError(f"no user id: {text.strip()!r:.60}")
+    return int(text)
+
+
+CPU_MODEL = Fact(("env", "LC_ALL=C", "lscpu", "-J"), parse_cpu_model, "install util-linux")
+CLOCK = Fact(("date", "+%s.%N"), parse_clock)
+USER_ID = Fact(("id", "-u"), parse_user_id)
+
+
+def free_space(path: str) -> Fact[int]:
+    """The free bytes of the file system that ``path`` is on."""
+    argv = ("env", "LC_ALL=C", "df", "-B1", "--output=avail", path)
+    return Fact(argv, parse_free, "netbench asks df of GNU coreutils")
+
+
+def gather(machine: Machine) -> HostFacts:
+    """Everything of a host that is stored with a run.
+
+    Raises HostError where its data network cannot be told and EngineError where its engine does not
+    answer.
+    """
+    engine = machine.engine.facts()
+    network = data_network(machine)
+    return HostFacts(
+        name=machine.host.name,
+        os=engine.os,
+        kernel=engine.kernel,
+        engine=engine.version,
+        architecture=engine.architecture,
+        cpus=engine.cpus,
+        memory=engine.memory,
+        data_address=network.address,
+        data_interface=network.interface,
+        data_mtu=network.mtu,
+        cpu_model=_cpu_model(machine),
+        storage_driver=engine.storage_driver,
+    )
+
+
+def _cpu_model(machine: Machine) -> str:
+    # Worth knowing, but no reason to refuse a host that has no lscpu.
+    try:
+        return ask(machine, CPU_MODEL)
+    except HostError:
+        return ""

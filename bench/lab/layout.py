@@ -1,0 +1,88 @@
+"""Where a lab's things are and what they are called. All names carry the lab's own.
+
+/run/netbench/lab/NAME/       what `lab up` decided (gone after a reboot, as the lab itself is)
+/var/lib/netbench/lab/NAME/   a folder per host: Docker's data root, /etc on top, home, logs
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from bench.errors import UsageError
+
+STATE_ROOT = Path("/run/netbench/lab")
+DATA_ROOT = Path("/var/lib/netbench/lab")
+
+# RFC 2544 sets 198.18.0.0/15 aside for benchmarks. The upper half is left to macvlan containers,
+# which live on the same layer 2.
+UNDERLAY = IPv4Network("198.18.0.0/16")
+CONTROLLER = 254
+MAX_HOSTS = 32
+
+DATA_INTERFACE = "eth0"
+SWITCH = "switch"
+CGROUP = "netbench-lab"
+
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,14}[a-z0-9])?")
+
+
+def check_name(name: str) -> str:
+    """``name`` itself, or UsageError: it becomes part of host names, folders and cgroups."""
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"lab name {name!r} cannot be used",
+            "use up to 16 small letters, digits and hyphens, a letter first, no hyphen last",
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """What a lab is made of. ``subnet`` is the third number of its underlay 198.18.subnet.0/24.
+
+    ``complete`` turns true when every host answered; ``handouts`` are the inventories written for
+    its users, absolute.
+    """
+
+    name: str
+    subnet: int
+    size: int
+    complete: bool = False
+    handouts: tuple[Path, ...] = ()
+
+    @property
+    def network(self) -> IPv4Network:
+        return IPv4Network((int(UNDERLAY.network_address) + (self.subnet << 8), 24))
+
+    @property
+    def hosts(self) -> dict[str, IPv4Address]:
+        """Host name -> address on the underlay."""
+        return {f"{self.name}{n}": self.network[n] for n in range(1, self.size + 1)}
+
+    @property
+    def controller(self) -> IPv4Address:
+        """The machine's own address on the underlay."""
+        return self.network[CONTROLLER]
+
+    @property
+    def controller_interface(self) -> str:
+        """The machine's own interface on the underlay; its peer is a port of the switch."""
+        return f"nblab{self.subnet}"
+
+    def folder(self, host: str) -> Path:
+        """The folder of one host's data and logs."""
+        return data_folder(self.name) / host
+
+    def log(self, host: str, service: str) -> Path:
+        return self.folder(host) / "log" / f"{service}.log"
+
+
+def state_folder(name: str) -> Path:
+    return STATE_ROOT / name
+
+
+def data_folder(name: str) -> Path:
+    return DATA_ROOT / name

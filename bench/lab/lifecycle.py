@@ -1,0 +1,144 @@
+"""A lab's life: up, status, down. Each can be called again, and after any interruption.
+
+``up`` writes down what it is about to make before it makes it. Whatever kills it, ``down`` finds
+the rest by that record, by the reserved names of folders, interface and control groups, and by what
+the processes are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bench.errors import LabError
+from bench.lab import blueprint, cgroups, handout, health, keys, preflight, processes, state, wire
+from bench.lab.handout import Owner
+from bench.lab.health import HostHealth
+from bench.lab.layout import SWITCH, Lab, check_name
+
+DEFAULT_HOSTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A lab and its hosts as they answer now."""
+
+    lab: Lab
+    hosts: list[HostHealth]
+
+
+def up(name: str, size: int | None, inventory: Path, owner: Owner) -> tuple[Lab, bool]:
+    """Bring a lab up and write its inventory; returns it, and whether it was up already.
+
+    ``size`` is the number of hosts, None for the number that the lab has or else three;
+    ``inventory`` is absolute. Raises LabError; what was begun has been taken down again then.
+    """
+    check_name(name)
+    preflight.check()
+    with state.locked():
+        lab = state.load(name)
+        if lab is not None and lab.complete:
+            _must_be_well(lab, size)
+            return _hand_out(lab, inventory, owner), True
+        handout.check(name, inventory)
+        _raze(name, lab)
+        taken = {other.subnet for label in state.names() if (other := state.load(label))}
+        lab = Lab(name, wire.free_subnet(taken), size or DEFAULT_HOSTS)
+        state.save(lab)
+        try:
+            _build(lab)
+            lab = replace(_hand_out(lab, inventory, owner), complete=True)
+            state.save(lab)
+        except BaseException:
+            _raze(name, lab)
+            raise
+        return lab, False
+
+
+def status(name: str) -> Status | None:
+    """How a lab's hosts are; None if there is no such lab.
+
+    Raises LabError for a lab whose ``up`` is not finished, or left nothing but pieces.
+    """
+    check_name(name)
+    lab = state.load(name)
+    if lab is None and not state.traces(name) and not processes.found(name):
+        return None
+    if lab is None or not lab.complete:
+        raise LabError(
+            f"lab {name} is not complete: its `lab up` is at work, or was cut off",
+            f"wait for it, or remove the pieces with `netbench lab down --name {name}`",
+        )
+    return Status(lab, health.look(lab))
+
+
+def down(name: str, inventory: Path) -> bool:
+    """Take a lab down, whatever state it is in; True if there was anything of it.
+
+    ``inventory`` is where to look for the inventory of a lab that has no record any more.
+    """
+    check_name(name)
+    with state.locked():
+        lab = state.load(name)
+        existed = lab is not None or state.traces(name) or bool(processes.found(name))
+        _raze(name, lab)
+        # Nothing to remove is no fault; an inventory of somebody else's is not touched.
+        return handout.remove(name, inventory) or existed
+
+
+def every() -> list[str]:
+    """The names of all labs on this machine that left any trace."""
+    return sorted({*state.names(), *(process.lab for process in processes.found())})
+
+
+def _build(lab: Lab) -> None:
+    keys.make(lab)
+    authorized = keys.public(lab, keys.USER)
+    specs = {SWITCH: blueprint.prepare_switch(lab)}
+    for host in lab.hosts:
+        host_key = keys.private(lab, host)
+        specs[host] = blueprint.prepare(lab, host, host_key=host_key, authorized=authorized)
+    with processes.Nursery(lab) as nursery:
+        for host, spec in specs.items():
+            nursery.begin(host, spec)
+        nursery.wait_ready()
+        firsts = processes.firsts(lab.name)
+        wire.connect(lab, firsts)
+        nursery.go()
+    health.wait(lab, firsts)
+
+
+def _must_be_well(lab: Lab, size: int | None) -> None:
+    if size not in (None, lab.size):
+        raise LabError(
+            f"lab {lab.name} is up with {lab.size} hosts, not {size}",
+            f"run `netbench lab down --name {lab.name}` first",
+        )
+    for host in health.look(lab):
+        if host.problem:
+            raise LabError(
+                f"{host.name}: {host.problem}",
+                f"run `netbench lab down --name {lab.name}` and then `netbench lab up` again",
+            )
+
+
+def _hand_out(lab: Lab, inventory: Path, owner: Owner) -> Lab:
+    """Write the user's files and record where; recorded first, so that ``down`` finds them."""
+    handout.check(lab.name, inventory)
+    if inventory not in lab.handouts:
+        lab = replace(lab, handouts=(*lab.handouts, inventory))
+        state.save(lab)
+    handout.write(lab, keys.for_user(lab), inventory, owner)
+    return lab
+
+
+def _raze(name: str, lab: Lab | None) -> None:
+    """Remove all there is of a lab; the record last, so that an interrupted removal can go on."""
+    processes.kill(name)
+    if lab is not None:
+        wire.disconnect(lab)
+    cgroups.clear(name)
+    state.clear_data(name)
+    for inventory in lab.handouts if lab is not None else ():
+        handout.remove(name, inventory)
+    state.forget(name)

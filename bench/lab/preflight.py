@@ -1,0 +1,115 @@
+"""What the machine must have before a lab can be: tools, and features of its kernel."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from bench.errors import LabError
+from bench.lab import layout
+
+# Where root's tools are, whatever PATH the caller has.
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+PACKAGES = {
+    "dockerd": "docker.io",
+    "docker": "docker.io",
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "sshd": "openssh-server",
+    "ssh-keygen": "openssh-client",
+    "unshare": "util-linux",
+    "mount": "mount",
+    "umount": "mount",
+    "/usr/bin/python3": "python3",
+}
+NAMESPACES = ("net", "mnt", "pid", "uts", "ipc")
+
+
+def find(tool: str) -> str:
+    """The absolute path of one of root's tools. LabError if it is not installed."""
+    path = shutil.which(tool, path=PATH)
+    if path is None:
+        raise LabError(f"{tool} is not installed", f"run `apt-get install {package(tool)}`")
+    return path
+
+
+def package(tool: str) -> str:
+    """The Debian package that has ``tool``."""
+    if tool == "docker" and _debian() >= 13:
+        return "docker-cli"
+    return PACKAGES[tool]
+
+
+def check() -> None:
+    """Raise LabError, naming everything that is missing, if a lab cannot be made here."""
+    missing = [tool for tool in PACKAGES if shutil.which(tool, path=PATH) is None]
+    if missing:
+        packages = sorted({package(tool) for tool in missing})
+        raise LabError(
+            f"the lab needs {', '.join(missing)}, which this machine lacks",
+            f"run `apt-get install {' '.join(packages)}`",
+        )
+    lacking = _kernel()
+    if lacking:
+        raise LabError(
+            f"the lab needs of this machine's kernel: {', '.join(lacking)}",
+            "load the modules, or use a machine whose kernel has them",
+        )
+    kind = filesystem_of(layout.DATA_ROOT, Path("/proc/self/mountinfo").read_text())
+    if kind in ("overlay", "aufs", "tmpfs", "ramfs") or kind.startswith(("nfs", "fuse", "9p")):
+        raise LabError(
+            f"{layout.DATA_ROOT} is on {kind}, where Docker's overlay2 storage does not work",
+            "mount a disk file system (ext4, xfs, btrfs) there",
+        )
+
+
+def filesystem_of(path: Path, mountinfo: str) -> str:
+    """The type of the file system that ``path`` is on, or would be on if it were made."""
+    best, kind = -1, ""
+    for line in mountinfo.splitlines():
+        left, _, right = line.partition(" - ")
+        point = Path(left.split()[4].encode().decode("unicode_escape"))
+        # Of several mounts on one point the last one is the one in sight.
+        if path.is_relative_to(point) and len(point.parts) >= best:
+            best, kind = len(point.parts), right.split()[0]
+    return kind
+
+
+def _kernel() -> list[str]:
+    modprobe = shutil.which("modprobe", path=PATH)
+    if modprobe:
+        # As dockerd itself does. What is built in, or refused, shows in the checks below.
+        subprocess.run(
+            [modprobe, "--all", "--quiet", "overlay", "veth", "bridge"],
+            check=False,
+            capture_output=True,
+        )
+    lacking = [f"{n} namespaces" for n in NAMESPACES if not Path("/proc/self/ns", n).exists()]
+    if "\toverlay\n" not in Path("/proc/filesystems").read_text():
+        lacking.append("overlayfs")
+    if not os.path.ismount("/sys/fs/cgroup"):
+        lacking.append("cgroups mounted at /sys/fs/cgroup")
+    if lacking:
+        return lacking
+    # In a namespace of its own: looking at a table is enough to bring it into being.
+    tables = subprocess.run(
+        [find("unshare"), "--net", "--", find("iptables"), "--wait", "-t", "nat", "-S"],
+        check=False,
+        capture_output=True,
+    )
+    return ["iptables' nat table"] if tables.returncode else []
+
+
+def _debian() -> int:
+    """Debian's major version, 0 for anything else."""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        return 0
+    version = release.get("VERSION_ID", "").partition(".")[0]
+    return int(version) if release.get("ID") == "debian" and version.isdigit() else 0

@@ -1,0 +1,115 @@
+"""The lab's network: a bridge in the switch's namespace, a cable to each host and one to here.
+
+The bridge is in a namespace of its own so that neither the machine's firewall nor its forwarding
+has a say in the lab's traffic, and none of the machine's settings changes. Everything goes when the
+switch's namespace goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import IPv4Network
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from bench.errors import LabError
+from bench.lab.layout import DATA_INTERFACE, SWITCH, UNDERLAY, Lab
+
+GONE_TIMEOUT = 10.0
+TRUNK = "ctl"
+
+
+def free_subnet(taken: set[int]) -> int:
+    """The first 198.18.X.0/24 that no other lab has and that no address or route here overlaps."""
+    with IPRoute() as machine:
+        used = list(_networks(machine))
+    for subnet, network in enumerate(UNDERLAY.subnets(new_prefix=24)):
+        if subnet not in taken and not any(network.overlaps(other) for other in used):
+            return subnet
+    raise LabError(
+        f"every /24 of {UNDERLAY} is in use on this machine", "run `netbench lab down --all`"
+    )
+
+
+def connect(lab: Lab, firsts: Mapping[str, int]) -> None:
+    """Wire the hosts, whose process 1s are ``firsts``, and this machine to the switch."""
+    prefix = lab.network.prefixlen
+    with IPRoute() as machine, _inside(firsts[SWITCH]) as switch:
+        with _needs("bridge"):
+            switch.link("add", ifname="br0", kind="bridge", br_stp_state=0)
+        bridge = switch.link_lookup(ifname="br0")[0]
+        ports = {TRUNK: (lab.controller_interface, os.getpid())}
+        ports |= {
+            f"port{number}": (DATA_INTERFACE, firsts[host])
+            for number, host in enumerate(lab.hosts, start=1)
+        }
+        for port, (end, pid) in ports.items():
+            with _needs("veth"):
+                peer = {"ifname": end, "net_ns_pid": pid}
+                switch.link("add", ifname=port, kind="veth", peer=peer)
+            switch.link("set", ifname=port, master=bridge, state="up")
+        switch.link("set", index=bridge, state="up")
+        _address(machine, lab.controller_interface, f"{lab.controller}", prefix)
+    for host, address in lab.hosts.items():
+        with _inside(firsts[host]) as own:
+            own.link("set", ifname="lo", state="up")
+            _address(own, DATA_INTERFACE, f"{address}", prefix)
+
+
+def disconnect(lab: Lab) -> None:
+    """Remove this machine's end of the lab's wires, if it is there, and wait until it is gone."""
+    deadline = time.monotonic() + GONE_TIMEOUT
+    with IPRoute() as machine:
+        while found := machine.link_lookup(ifname=lab.controller_interface, kind="veth"):
+            try:
+                machine.link("del", index=found[0])
+            except NetlinkError as fault:
+                # Its other end went with the switch in the same moment.
+                if fault.code != errno.ENODEV:
+                    raise LabError(f"{lab.controller_interface}: {fault}") from fault
+            if time.monotonic() > deadline:
+                raise LabError(
+                    f"{lab.controller_interface}: this interface does not go away",
+                    "look at `dmesg`, then run `netbench lab down` again",
+                )
+
+
+@contextmanager
+def _inside(pid: int) -> Iterator[IPRoute]:
+    """Netlink in the network namespace of a process."""
+    with IPRoute(netns=f"/proc/{pid}/ns/net", flags=0) as route:
+        yield route
+
+
+@contextmanager
+def _needs(kind: str) -> Iterator[None]:
+    try:
+        yield
+    except NetlinkError as fault:
+        if fault.code == errno.EOPNOTSUPP:
+            raise LabError(
+                f"this machine's kernel has no {kind} interfaces",
+                f"load the module {kind}, or use a machine whose kernel has it",
+            ) from fault
+        raise LabError(f"a {kind} interface could not be made: {fault}") from fault
+
+
+def _address(route: IPRoute, interface: str, address: str, prefix: int) -> None:
+    index = route.link_lookup(ifname=interface)[0]
+    route.addr("add", index=index, address=address, prefixlen=prefix)
+    route.link("set", index=index, state="up")
+
+
+def _networks(machine: IPRoute) -> Iterator[IPv4Network]:
+    """Every IPv4 network that this machine has an address in or a route to, but the default."""
+    for address in machine.get_addr(family=2):
+        yield IPv4Network((address.get_attr("IFA_ADDRESS"), address["prefixlen"]), strict=False)
+    for route in machine.get_routes(family=2):
+        destination = route.get_attr("RTA_DST")
+        if destination:
+            yield IPv4Network((destination, route["dst_len"]), strict=False)

@@ -1,0 +1,170 @@
+"""Between netbench's words and the Docker Engine API's JSON. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bench.drivers.base import NetworkSpec
+from bench.remote.api import EngineFacts, Labelled, Node, ServiceSpec, SwarmState, Task
+
+SWARM_PORT = 2377
+_SECOND = 1_000_000_000
+
+
+def endpoint(address: str, port: int = SWARM_PORT) -> str:
+    """``address:port``; an address that already has a port keeps it."""
+    if address.startswith("[") or address.count(":") == 1:
+        return address if "]:" in address or address.count(":") == 1 else f"{address}:{port}"
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def network(
+    name: str, spec: NetworkSpec, labels: Mapping[str, str], config_from: str
+) -> dict[str, Any]:
+    """The body of ``POST /networks/create``."""
+    body: dict[str, Any] = {
+        "Name": name,
+        "CheckDuplicate": True,
+        "Driver": spec.driver,
+        "Options": dict(spec.options),
+        "Labels": dict(labels),
+    }
+    if spec.config_only:
+        # Such a network is settings and nothing else: the engine refuses a driver for it.
+        body["ConfigOnly"] = True
+        del body["Driver"]
+    else:
+        body["Scope"] = spec.scope
+    if spec.from_config:
+        body["ConfigFrom"] = {"Network": config_from}
+        del body["Options"]
+    pool = {"Subnet": spec.subnet, "IPRange": spec.ip_range}
+    pool = {key: value for key, value in pool.items() if value is not None}
+    if pool:
+        body["IPAM"] = {"Driver": "default", "Config": [pool]}
+    return body
+
+
+def service(spec: ServiceSpec) -> dict[str, Any]:
+    """The body of ``POST /services/create``: one task, on its node, started again if it ends.
+
+    The command takes the place of the image's entrypoint. The image is used as the node has it: the
+    engine is not asked to resolve it at a registry.
+    """
+    container: dict[str, Any] = {
+        "Image": spec.image,
+        "Command": list(spec.command),
+        "Env": [f"{name}={value}" for name, value in spec.environment.items()],
+        "Labels": dict(spec.labels),
+        # Nothing of a server or an idle client needs to be saved at the end.
+        "StopGracePeriod": _SECOND,
+        "Mounts": [
+            {"Type": "tmpfs", "Target": mount.target, "TmpfsOptions": {"SizeBytes": mount.size}}
+            for mount in spec.tmpfs
+        ],
+    }
+    ports = [
+        {"Protocol": "tcp", "TargetPort": target, "PublishedPort": port, "PublishMode": "host"}
+        for target, port in spec.published.items()
+    ]
+    return {
+        "Name": spec.name,
+        "Labels": dict(spec.labels),
+        "TaskTemplate": {
+            "ContainerSpec": container,
+            "RestartPolicy": {"Condition": "any", "Delay": _SECOND // 2, "MaxAttempts": 0},
+            "Placement": {"Constraints": [f"node.id=={spec.node_id}"]},
+            "Networks": [{"Target": spec.network}],
+        },
+        "Mode": {"Replicated": {"Replicas": 1}},
+        "EndpointSpec": {"Mode": "dnsrr", "Ports": ports},
+    }
+
+
+def facts(info: Mapping[str, Any]) -> EngineFacts:
+    """From the answer to ``GET /info``."""
+    return EngineFacts(
+        version=str(info.get("ServerVersion", "")),
+        kernel=str(info.get("KernelVersion", "")),
+        os=str(info.get("OperatingSystem", "")),
+        architecture=str(info.get("Architecture", "")),
+        cpus=int(info.get("NCPU", 0)),
+        memory=int(info.get("MemTotal", 0)),
+        storage_driver=str(info.get("Driver", "")),
+        data_root=str(info.get("DockerRootDir", "")),
+        swarm=swarm_state(info.get("Swarm") or {}),
+    )
+
+
+def swarm_state(swarm: Mapping[str, Any]) -> SwarmState:
+    managers = swarm.get("RemoteManagers") or []
+    return SwarmState(
+        state=str(swarm.get("LocalNodeState", "")),
+        node_id=str(swarm.get("NodeID", "")),
+        node_address=str(swarm.get("NodeAddr", "")),
+        is_manager=bool(swarm.get("ControlAvailable", False)),
+        cluster_id=str((swarm.get("Cluster") or {}).get("ID", "")),
+        managers=tuple(str(manager.get("NodeID", "")) for manager in managers),
+    )
+
+
+def node(found: Mapping[str, Any]) -> Node:
+    """From one of ``GET /nodes``."""
+    return Node(
+        node_id=str(found["ID"]),
+        hostname=str((found.get("Description") or {}).get("Hostname", "")),
+        address=str((found.get("Status") or {}).get("Addr", "")),
+        ready=(found.get("Status") or {}).get("State") == "ready",
+    )
+
+
+def newest_tasks(
+    found: Iterable[Mapping[str, Any]], services: Mapping[str, str]
+) -> tuple[Task, ...]:
+    """The newest of ``GET /tasks`` for each service (name by id), in the services' order."""
+    newest: dict[str, Mapping[str, Any]] = {}
+    for task in found:
+        service_id = str(task.get("ServiceID", ""))
+        known = newest.get(service_id)
+        if known is None or _age(task) > _age(known):
+            newest[service_id] = task
+    return tuple(_task(newest[key], name) for key, name in services.items() if key in newest)
+
+
+def labelled(kind: str, found: Mapping[str, Any], *, in_swarm: bool = True) -> Labelled:
+    """From one of the engine's lists of services, networks, containers or volumes.
+
+    A network of swarm scope on a host that is in no swarm is a leftover that the host's own engine
+    can remove.
+    """
+    labels, name, scope = found.get("Labels"), found.get("Name", ""), "local"
+    if kind == "service":
+        labels, name, scope = found["Spec"].get("Labels"), found["Spec"]["Name"], "swarm"
+    elif kind == "container":
+        name = str((found.get("Names") or [found["Id"][:12]])[0]).lstrip("/")
+    elif kind == "network" and in_swarm and found.get("Scope") == "swarm":
+        scope = "swarm"
+    identity = {"service": "ID", "volume": "Name"}.get(kind, "Id")
+    return Labelled(kind, str(found[identity]), str(name), dict(labels or {}), scope)
+
+
+def _age(task: Mapping[str, Any]) -> tuple[str, int]:
+    return str(task.get("CreatedAt", "")), int((task.get("Version") or {}).get("Index", 0))
+
+
+def _task(task: Mapping[str, Any], service_name: str) -> Task:
+    status = task.get("Status") or {}
+    addresses = {}
+    for attachment in task.get("NetworksAttachments") or []:
+        spec = (attachment.get("Network") or {}).get("Spec") or {}
+        for address in (attachment.get("Addresses") or [])[:1]:
+            addresses[str(spec.get("Name", ""))] = str(address).partition("/")[0]
+    return Task(
+        service=service_name,
+        state=str(status.get("State", "")),
+        message=str(status.get("Err") or ""),
+        node_id=str(task.get("NodeID", "")),
+        container_id=str((status.get("ContainerStatus") or {}).get("ContainerID", "")),
+        addresses=addresses,
+    )

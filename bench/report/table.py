@@ -1,0 +1,87 @@
+"""The summary as tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bench.analysis.labels import treatment
+from bench.analysis.summary import CellSummary, Summary
+from bench.analysis.units import Scale, ratio_span, shared_scales
+from bench.model import Placement
+from bench.report.words import judgement, missing, printable, trust
+
+# Wide enough for the longest names of drivers and metrics; for output that is not a terminal.
+PLAIN_WIDTH = 100
+
+_STYLES = {"worse": "red", "better": "green"}
+
+
+def render_table(summary: Summary) -> RenderableType:
+    """One table per workload and placement, then what is missing and why, and how far to trust it.
+
+    Show it on a terminal, or with ``width=PLAIN_WIDTH`` where there is none.
+    """
+    names = [treatment(cell.cell) for cell in summary.cells]
+    widest = max(map(len, names), default=0)
+    parts = [
+        part
+        for workload in dict.fromkeys(cell.workload for cell in summary.cells)
+        for placement in summary.placements
+        for part in _table(summary, workload, placement, widest)
+    ]
+    parts += _section("Not measured", missing(summary))
+    parts += _section("Before you trust this", trust(summary))
+    return Group(*parts)
+
+
+def _table(
+    summary: Summary, workload: str, placement: Placement, widest: int
+) -> Iterator[RenderableType]:
+    metrics = [metric for owner, metric in summary.headlines if owner == workload]
+    rows = {metric: summary.rows(workload, placement, metric) for metric in metrics}
+    if not any(rows.values()):
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column(Text("driver".ljust(widest + 2)))
+    table.add_column("median", justify="right", no_wrap=True, min_width=7)
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("to host (95 %)", no_wrap=True, min_width=16)
+    table.add_column("", no_wrap=True, min_width=6)
+    table.add_column("ok/skip/fail", justify="right", no_wrap=True)
+    scales = shared_scales(cell for group in rows.values() for cell in group)
+    for metric, group in rows.items():
+        scale = scales[metric.unit]
+        table.add_row(Text(f"{printable(metric.title)}, {scale.unit}"))
+        for row in group:
+            table.add_row(*_row(row, scale))
+    yield Text(f"{printable(workload)}, {placement}", style="bold")
+    yield table
+    yield Text("")
+
+
+def _row(row: CellSummary, scale: Scale) -> tuple[RenderableType, ...]:
+    ratio = "baseline" if row.is_baseline else ratio_span(row.ratio, row.ratio_ci)
+    # An interval around 1 is seen without a word; "no difference shown" is for the pages.
+    verdict = judgement(row) if judgement(row) in _STYLES else ""
+    style = _STYLES.get(verdict, "")
+    troubled = row.skipped or row.failed
+    return (
+        Padding(Text(printable(treatment(row.cell))), (0, 0, 0, 2)),
+        Text(scale.text(row.median)),
+        Text(scale.span(row.ci)),
+        Text(ratio, style=style),
+        Text(verdict, style=style),
+        Text(f"{row.completed}/{row.skipped}/{row.failed}", style="yellow" if troubled else ""),
+    )
+
+
+def _section(title: str, lines: tuple[str, ...]) -> list[RenderableType]:
+    if not lines:
+        return []
+    said = [Padding(Text(printable(line)), (0, 0, 0, 2), expand=False) for line in lines]
+    return [Text(title, style="bold"), *said, Text("")]

@@ -1,0 +1,157 @@
+#!/bin/bash
+# Capture the golden cases from the real tools of the toolbox image.
+#
+#   mkdir root && tar -xzOf IMAGE.tar.gz --wildcards '*/layer.tar' | tar -x -C root
+#   sudo tests/golden/capture.sh root tests/golden
+#
+# Everything runs on the loopback of a network, mount and process namespace of its own, so nothing
+# is left behind. A case is a folder with what the tool printed (stdout, stderr) and its exit code;
+# what a parser must make of it (expected.json) is written by hand. The dirty cases that no tool
+# produces on demand are cut from the good ones at the end.
+set -euo pipefail
+if [ -z "${CAPTURE_INSIDE-}" ]; then
+    CAPTURE_INSIDE=1 exec unshare --net --mount --uts --pid --fork --mount-proc "$0" "$@"
+fi
+
+root=$(realpath "$1")
+golden=$(realpath "$2")
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/run"
+mkdir -p "$root/run/netbench"
+mount -t tmpfs -o size=64m tmpfs "$root/run/netbench"
+ip link set lo up
+hostname golden
+in_image=(chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin NETBENCH_TASK=golden)
+
+# capture WORKLOAD/CASE COMMAND...
+capture() {
+    local case=$golden/$1 status=0
+    shift
+    mkdir -p "$case"
+    "${in_image[@]}" "$@" >"$case/stdout" 2>"$case/stderr" </dev/null || status=$?
+    echo "$status" >"$case/exit"
+    echo "$case: $status"
+}
+
+# dirty WORKLOAD/NEW WORKLOAD/GOOD: a copy to be damaged.
+dirty() {
+    mkdir -p "$golden/$1"
+    cp "$golden/$2"/{stdout,stderr,exit} "$golden/$1/"
+}
+
+iperf() { # SECONDS OMIT [ADDRESS]
+    set -- iperf3 --json --client "${3-127.0.0.1}" --port 15201 --time "$1" --omit "$2" \
+        --interval 1 --get-server-output --connect-timeout 3000
+    echo "$@"
+}
+
+# --- iperf3-tcp -----------------------------------------------------------------------------------
+capture iperf3-tcp/no-server $(iperf 2 0)
+iptables -A INPUT -d 127.0.0.9 -j DROP
+capture iperf3-tcp/black-hole $(iperf 2 0 127.0.0.9)
+
+serve=("${in_image[@]}" iperf3 --server --json --bind 0.0.0.0 --port 15201)
+"${serve[@]}" >/dev/null 2>&1 &
+server=$!
+sleep 0.5
+capture iperf3-tcp/good $(iperf 3 1)
+capture iperf3-tcp/good-no-warmup $(iperf 2 0)
+# A narrow, lossy path, so that segments are retransmitted.
+iptables -A INPUT -p tcp --dport 15201 -m statistic --mode random --probability 0.002 -j DROP
+capture iperf3-tcp/good-lossy $(iperf 3 1)
+iptables -F INPUT
+
+"${in_image[@]}" $(iperf 3 0) >/dev/null 2>&1 &
+first=$!
+sleep 1
+capture iperf3-tcp/server-busy $(iperf 2 0)
+wait "$first"
+
+(sleep 1.5; kill -KILL "$server") &
+capture iperf3-tcp/server-killed $(iperf 3 1)
+"${serve[@]}" >/dev/null 2>&1 &
+server=$!
+sleep 0.5
+(sleep 1.5; kill -TERM "$server") &
+capture iperf3-tcp/server-ended $(iperf 3 1)
+
+"${in_image[@]}" iperf3 --server --port 15201 >/dev/null 2>&1 &
+server=$!
+sleep 0.5
+capture iperf3-tcp/server-without-json $(iperf 2 0)
+capture iperf3-tcp/client-ended timeout 1.5 $(iperf 3 1)
+capture iperf3-tcp/wrong-option iperf3 --no-such-option
+kill "$server"
+
+dirty iperf3-tcp/truncated iperf3-tcp/good
+truncate -s -2000 "$golden/iperf3-tcp/truncated/stdout"
+dirty iperf3-tcp/warning-first iperf3-tcp/good
+{ echo "warning: UDP block size 1460 exceeds TCP MSS 1448, may result in fragmentation"
+    cat "$golden/iperf3-tcp/good/stdout"; } >"$golden/iperf3-tcp/warning-first/stdout"
+dirty iperf3-tcp/empty iperf3-tcp/good
+: >"$golden/iperf3-tcp/empty/stdout"
+
+# --- http-echo ------------------------------------------------------------------------------------
+load() { # SECONDS WARMUP URL
+    echo netbench-http-load --h1 --threads=1 --clients=16 --duration="$1" --warm-up-time="$2" \
+        --connection-inactivity-timeout=5 --data=/usr/share/netbench/body-1k "$3"
+}
+url=http://127.0.0.1:15280
+
+capture http-echo/closed-port $(load 1 0 $url/echo)
+iptables -A INPUT -d 127.0.0.9 -j DROP
+capture http-echo/black-hole $(load 1 1 http://127.0.0.9:15280/echo)
+iptables -F INPUT
+
+"${in_image[@]}" netbench-echo 15280 &
+server=$!
+sleep 0.5
+capture http-echo/good $(load 2 1 $url/echo)
+capture http-echo/good-no-warmup $(load 1 0 $url/echo)
+capture http-echo/not-found $(load 1 0 $url/nothing)
+
+# What is beyond a rate gets status 503.
+conf=$root/run/netbench/echo-15280/nginx.conf
+sed -e 's|default_type.*|&\n    limit_req_zone $server_port zone=z:1m rate=9000r/s;|' \
+    -e 's|:15280 |:15281 |' -e 's|nginx.pid|limited.pid|' \
+    -e 's|location = /echo {|&\n            limit_req zone=z burst=100 nodelay;|' \
+    "$conf" >"$root/run/netbench/limited.conf"
+"${in_image[@]}" nginx -e stderr -c /run/netbench/limited.conf 2>/dev/null &
+limited=$!
+sleep 0.5
+capture http-echo/some-refused $(load 1 0 http://127.0.0.1:15281/echo)
+kill "$limited"
+sed -e 's|:15280 |:15282 |' -e 's|nginx.pid|broken.pid|' \
+    -e 's|echo_read_request_body;|return 500;|' -e 's|echo_request_body;||' \
+    "$conf" >"$root/run/netbench/broken.conf"
+"${in_image[@]}" nginx -e stderr -c /run/netbench/broken.conf 2>/dev/null &
+broken=$!
+sleep 0.5
+capture http-echo/server-error $(load 1 0 http://127.0.0.1:15282/echo)
+kill "$broken"
+
+nginx_pids() { pgrep -f '[n]ginx: .*process'; }
+# Stopped, not ended: its sockets stay open and nothing is answered any more.
+(sleep 1; kill -STOP $(nginx_pids)) &
+capture http-echo/server-stalled $(load 2 0 $url/echo)
+kill -CONT $(nginx_pids)
+(sleep 1; kill -KILL $(pgrep -f '[n]ginx: worker')) &
+capture http-echo/workers-killed $(load 2 0 $url/echo)
+(sleep 1; kill -KILL $(nginx_pids)) &
+capture http-echo/server-killed $(load 2 0 $url/echo)
+
+"${in_image[@]}" netbench-echo 15280 &
+sleep 0.5
+capture http-echo/wrong-option netbench-http-load --no-such-option
+mount -t tmpfs -o remount,size=64k tmpfs "$root/run/netbench"
+capture http-echo/log-too-large $(load 1 0 $url/echo)
+kill $(pgrep -f '[n]ginx: master')
+
+dirty http-echo/log-short http-echo/good
+sed -i 1d "$golden/http-echo/log-short/stderr"
+dirty http-echo/log-broken http-echo/good
+echo "12 20" >>"$golden/http-echo/log-broken/stderr"
+dirty http-echo/no-summary http-echo/good
+sed -i '/^requests:/,$d' "$golden/http-echo/no-summary/stdout"
