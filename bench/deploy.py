@@ -22,6 +22,10 @@ from bench.remote.fleet import Fleet
 from bench.swarm import Swarm
 
 TASKS_WITHIN = 60.0
+# A task counts as running when it has been seen so for this long: one that ends at once was too.
+STEADY = 0.4
+# How many containers of one task may come and go before it is given up.
+ATTEMPTS = 4
 POLL = 0.15
 PUBLISHED = 100
 # Inside a network namespace of its own a container is reached through that network alone.
@@ -66,9 +70,9 @@ class Deployment:
         """Where the client of this cell finds the server's ``port`` offset: address and port."""
         if cell.access is Access.PUBLISHED_HOST:
             return self.data_addresses[pair.server], self.port_base + PUBLISHED + port
-        addresses = self.server(cell, pair).addresses
-        address = next(iter(addresses.values()), self.data_addresses[pair.server])
-        return address, self.port_base + port
+        server = self.server(cell, pair)
+        address = server.addresses.get(self.networks[cell.driver]["network"])
+        return address or self.data_addresses[pair.server], self.port_base + port
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,7 @@ class _Deployer:
                     places.items(),
                 )
             )
-        tasks = self.await_tasks(places, drivers)
+        tasks = _with_addresses(self.fleet, self.await_tasks(places, drivers))
         for driver in chosen:
             if driver.existing == "host" and driver.name in self.unavailable:
                 raise DeployError(
@@ -191,7 +195,7 @@ class _Deployer:
         return ServiceSpec(
             name=name,
             image=self.order.image,
-            command=("netbench-serve", "--", *command),
+            command=("netbench-serve", *command),
             network=self.network_name(driver),
             node_id=self.order.swarm.node_ids[place.host],
             labels=labels.of_run(
@@ -208,7 +212,9 @@ class _Deployer:
         """Every place's running task; a driver with a task that does not run is unavailable."""
         selector = labels.selector(self.order.run)
         deadline = time.monotonic() + TASKS_WITHIN
-        failures: dict[str, int] = {}
+        attempts: dict[str, set[str]] = {name: set() for name in places}
+        said: dict[str, str] = dict.fromkeys(places, "no task was made")
+        settled_at: float | None = None
         while True:
             found = {task.service: task for task in self.manager.tasks(selector)}
             waiting = {
@@ -218,25 +224,45 @@ class _Deployer:
                 and not (name in found and found[name].state == "running")
             }
             for name, place in waiting.items():
-                task = found.get(name)
-                if task is not None and task.state in ("failed", "rejected"):
-                    failures[name] = failures.get(name, 0) + 1
+                if name in found:
+                    task = found[name]
+                    attempts[name].add(task.container_id or task.message)
+                    if task.message or said[name] == "no task was made":
+                        said[name] = ": ".join(filter(None, (task.state, task.message)))
                 # Swarm tries again by itself, and a first refusal may pass: the network of a
                 # task can arrive on its node a moment after the task.
-                late = time.monotonic() > deadline
-                if late or failures.get(name, 0) > 10:
-                    said = f"{task.state}: {task.message}" if task else "no task was made"
+                if time.monotonic() > deadline or len(attempts[name]) > ATTEMPTS:
                     self.unavailable[place.driver] = (
-                        f"{place.host}: the {place.role}'s task does not run ({said.strip(': ')}); "
+                        f"{place.host}: the {place.role}'s task does not run ({said[name]}); "
                         f"it needs {drivers[place.driver].needs}"
                     )
-            if not any(place.driver not in self.unavailable for place in waiting.values()):
+            if any(place.driver not in self.unavailable for place in waiting.values()):
+                settled_at = None
+            elif settled_at is None:
+                settled_at = time.monotonic()
+            elif time.monotonic() > settled_at + STEADY:
                 return {
                     place: found[name]
                     for name, place in places.items()
                     if place.driver not in self.unavailable
                 }
             time.sleep(POLL)
+
+
+def _with_addresses(fleet: Fleet, tasks: Mapping[Place, Task]) -> dict[Place, Task]:
+    """The tasks with their containers' addresses, asked of each host's own engine: the manager
+    knows only those on overlays."""
+
+    def on_host(machine: Machine) -> dict[Place, Task]:
+        return {
+            place: replace(task, addresses=machine.engine.addresses(task.container_id))
+            for place, task in tasks.items()
+            if place.host == machine.host.name
+        }
+
+    return {
+        place: task for found in fleet.each(on_host).values() for place, task in found.items()
+    }
 
 
 def _record(name: str, spec: NetworkSpec) -> Mapping[str, str]:
@@ -253,10 +279,8 @@ def refreshed(deployment: Deployment, fleet: Fleet) -> Deployment:
     """
     selector = labels.selector(deployment.run)
     found = {task.service: task for task in fleet[deployment.manager].engine.tasks(selector)}
-    return replace(
-        deployment,
-        tasks={place: found.get(task.service, task) for place, task in deployment.tasks.items()},
-    )
+    tasks = {place: found.get(task.service, task) for place, task in deployment.tasks.items()}
+    return replace(deployment, tasks=_with_addresses(fleet, tasks))
 
 
 def choose_site(

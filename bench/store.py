@@ -30,6 +30,11 @@ GZIP_FROM = 64 * 1024
 
 T = TypeVar("T")
 
+# Made once: making one costs more than reading a trial with it.
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (RunInfo, Trial, RunEnd)
+}
+
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
@@ -60,9 +65,7 @@ class RunWriter:
 
     def head(self, info: RunInfo) -> None:
         """Write the head; again when more is known of the run, before its first trial."""
-        whole = self.path / "run.json.new"
-        self._write(whole, _dump(RunInfo, info, indent=2))
-        whole.replace(self.path / "run.json")
+        self._replace(self.path / "run.json", _dump(RunInfo, info, indent=2))
 
     def raw(self, planned: PlannedTrial, output: ToolOutput) -> tuple[str, ...]:
         """Keep a tool's output; returns the files' names relative to the run."""
@@ -80,8 +83,10 @@ class RunWriter:
 
     def trial(self, trial: Trial) -> None:
         """Append one trial and sync it."""
-        if any(not math.isfinite(sample.value) for sample in trial.samples):
-            raise StoreError(f"{trial.cell}: a sample that is not a number is never stored")
+        # JSON has no word for them: written, they would make the line unreadable.
+        values = [*(one.value for one in trial.samples), *(one.value for one in trial.intervals)]
+        if not all(map(math.isfinite, values)):
+            raise StoreError(f"{trial.cell}: a value that is not a number is never stored")
         try:
             self._trials.write(_dump(Trial, trial) + b"\n")
             self._trials.flush()
@@ -91,13 +96,22 @@ class RunWriter:
 
     def end(self, end: RunEnd) -> None:
         """Write how the run ended."""
-        self._write(self.path / "end.json", _dump(RunEnd, end, indent=2))
+        self._replace(self.path / "end.json", _dump(RunEnd, end, indent=2))
 
     def close(self) -> None:
         try:
             self._trials.close()
         except OSError as fault:
             raise _disk(self.path, fault) from fault
+
+    def _replace(self, path: Path, data: bytes) -> None:
+        """Write a file that is there either whole or not at all."""
+        whole = path.with_name(f"{path.name}.new")
+        self._write(whole, data)
+        try:
+            whole.replace(path)
+        except OSError as fault:
+            raise _disk(path, fault) from fault
 
     def _write(self, path: Path, data: bytes) -> None:
         try:
@@ -141,19 +155,18 @@ def load(path: Path) -> StoredRun:
     notes: list[str] = []
     trials = tuple(_trials(path / "trials.jsonl", notes))
     end_file = path / "end.json"
-    end = _validated(RunEnd, end_file, end_file.read_bytes()) if end_file.exists() else None
+    end = _validated(RunEnd, end_file, _read(end_file, "is gone")) if end_file.exists() else None
     return StoredRun(path, info, trials, end, tuple(notes))
 
 
 def _trials(path: Path, notes: list[str]) -> Iterator[Trial]:
-    lines = _read(path, "is missing: the run is not whole").split(b"\n")
-    cut = lines.pop()
-    if cut:
-        notes.append(f"{path.name}: the last line was cut off and is left out")
-    reader = TypeAdapter(Trial)
-    for number, line in enumerate(lines, start=1):
+    reader = _ADAPTERS[Trial]
+    for number, line in enumerate(_lines(path, "is missing: the run is not whole"), start=1):
+        if not line.endswith(b"\n"):
+            notes.append(f"{path.name}: the last line was cut off and is left out")
+            return
         try:
-            trial = reader.validate_json(line)
+            trial: Trial = reader.validate_json(line)
         except ValidationError as fault:
             raise StoreError(f"{path}:{number}: {_first(fault)}", "the file is damaged") from None
         if any(not math.isfinite(sample.value) for sample in trial.samples):
@@ -162,8 +175,14 @@ def _trials(path: Path, notes: list[str]) -> Iterator[Trial]:
 
 
 def _read(path: Path, otherwise: str) -> bytes:
+    return b"".join(_lines(path, otherwise))
+
+
+def _lines(path: Path, otherwise: str) -> Iterator[bytes]:
+    """A file's lines one by one: of a long run only one is held beside what became of it."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield from file
     except (FileNotFoundError, NotADirectoryError):
         raise StoreError(f"{path.parent}: {path.name} {otherwise}") from None
     except OSError as fault:
@@ -179,9 +198,10 @@ def _json(path: Path, raw: bytes) -> Any:
 
 def _validated(kind: type[T], path: Path, raw: bytes) -> T:
     try:
-        return TypeAdapter(kind).validate_json(raw)
+        found: T = _ADAPTERS[kind].validate_json(raw)
     except ValidationError as fault:
         raise StoreError(f"{path}: {_first(fault)}", "the file is damaged") from None
+    return found
 
 
 def _first(fault: ValidationError) -> str:
@@ -191,7 +211,8 @@ def _first(fault: ValidationError) -> str:
 
 
 def _dump(kind: type[T], value: T, indent: int | None = None) -> bytes:
-    return TypeAdapter(kind).dump_json(value, indent=indent)
+    dumped: bytes = _ADAPTERS[kind].dump_json(value, indent=indent)
+    return dumped
 
 
 def _disk(path: Path, fault: OSError) -> StoreError:

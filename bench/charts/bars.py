@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.labels import absence, treatment
+from bench.analysis.display import Scale, absence, scale_for, treatment
 from bench.analysis.summary import CellSummary, Summary
-from bench.analysis.units import Scale, scale_for
 from bench.charts.style import (
     FAINT,
     INK,

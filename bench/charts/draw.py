@@ -12,9 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from bench.analysis.labels import absence, treatment
+from bench.analysis.display import absence, scale_for, treatment
 from bench.analysis.summary import Summary
-from bench.analysis.units import scale_for
 from bench.charts.bars import bars
 from bench.charts.latency import latencies
 from bench.charts.ratio import ratios
@@ -74,6 +73,8 @@ def _save(figure: Figure, chart: Chart) -> None:
         FigureCanvasAgg(figure)
         figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
         chart.png.write_bytes(picture.getvalue())
+        # Laid out once, for both.
+        figure.set_layout_engine("none")
         picture = io.BytesIO()
         FigureCanvasSVG(figure)
         figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})

@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.analysis.labels import absence, treatment
+from bench.analysis.display import Scale, absence, scale_for, treatment
 from bench.analysis.latency import Latency
 from bench.analysis.summary import CellSummary, Summary
-from bench.analysis.units import Scale, scale_for
 from bench.charts.style import Look, figure, footer, looks, panel_title, title
 from bench.model import Cell, Placement
 

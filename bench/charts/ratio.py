@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bench.analysis.labels import absence, treatment
+from bench.analysis.display import absence, number, ratio_span, treatment
 from bench.analysis.summary import CellSummary, Summary
-from bench.analysis.units import number, ratio_span
 from bench.charts.style import (
     FAINT,
     INK,

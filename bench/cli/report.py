@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -45,19 +43,12 @@ def command(run: Path, *, as_json: bool, csv: str | None, out: Path | None) -> N
         click.echo(json.dumps(for_programs(summarise(stored)), indent=2, allow_nan=False))
     if as_json or csv:
         return
-    from rich.console import Console
-
-    from bench.report.pages import write_report
-    from bench.report.table import PLAIN_WIDTH, render_table
+    from bench.report import console, render_table, write_report
     from bench.report.words import unfinished
 
     summary = summarise(stored)
     paths = write_report(stored, out, summary=summary)
-    # A terminal that cannot show a dash or a micro sign gets a question mark, not an error.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
-    console.print(render_table(summary))
+    console().print(render_table(summary))
     for note in unfinished(stored):
         click.echo(f"Note: {note}")
     click.echo(f"Report: {paths.html}")

@@ -63,14 +63,16 @@ def _closing(outcome: Any) -> int:
     from rich.console import Console
 
     from bench.model import Status
-    from bench.report import render_table, write_report
+    from bench.analysis.summary import summarise
+    from bench.report.table import render_table
+    from bench.report.pages import write_report
     from bench.store import load
 
     end, counts = outcome.end, outcome.counts
     if counts[Status.COMPLETED]:
         run = load(outcome.path)
         console = Console()
-        console.print(render_table(run))
+        console.print(render_table(summarise(run)))
         paths = write_report(run)
         click.echo(f"report: {paths.html}")
     for line in end.outstanding:

@@ -210,7 +210,7 @@ def _untried(results: Iterable[PortResult]) -> list[Problem]:
     problems = []
     for (target, detail), same in found.items():
         root = "needs root" in detail
-        hint = "set ansible_become: true to have it tried as root" if root else ""
+        hint = "set ansible_become: true to have them tried as root" if root else ""
         what = f"{_listing(same)} not tried: {detail}"
         problems.append(Problem(target, what, hint, warning=True))
     return problems

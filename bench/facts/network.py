@@ -21,14 +21,19 @@ WIDEST = 8
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A network interface, its MTU in bytes, its own IPv4 addresses (without secondary ones)."""
+    """A network interface, its MTU in bytes, and its IPv4 addresses.
+
+    ``secondary`` ones share a network with one of ``addresses``: the kernel sends from none of them
+    unless told to.
+    """
 
     name: str
     mtu: int
     addresses: tuple[IPv4Interface, ...]
+    secondary: tuple[IPv4Interface, ...] = ()
 
     def has(self, address: IPv4Address) -> bool:
-        return any(own.ip == address for own in self.addresses)
+        return any(own.ip == address for own in (*self.addresses, *self.secondary))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +62,22 @@ class DataNetwork:
 def parse_interfaces(text: str) -> tuple[Interface, ...]:
     """The output of ``ip -j addr show``."""
     return tuple(
-        Interface(str(entry["ifname"]), _number(entry.get("mtu")), tuple(_addresses(entry)))
+        Interface(
+            str(entry["ifname"]),
+            _number(entry.get("mtu")),
+            tuple(_addresses(entry, secondary=False)),
+            tuple(_addresses(entry, secondary=True)),
+        )
         for entry in _entries(text)
         if "ifname" in entry
     )
 
 
-def _addresses(entry: dict[str, Any]) -> Iterable[IPv4Interface]:
-    for info in entry.get("addr_info") or ():
-        if not isinstance(info, dict) or info.get("family") != "inet" or info.get("secondary"):
+def _addresses(entry: dict[str, Any], *, secondary: bool) -> Iterable[IPv4Interface]:
+    for info in _objects(entry, "addr_info"):
+        if info.get("family") != "inet":
+            continue
+        if bool(info.get("secondary")) != secondary:
             continue
         try:
             yield IPv4Interface(f"{info['local']}/{info['prefixlen']}")
@@ -81,7 +93,7 @@ def parse_routes(text: str) -> tuple[Route, ...]:
             continue
         destination = "0.0.0.0/0" if entry["dst"] == "default" else str(entry["dst"])
         source = entry.get("prefsrc")
-        hops = [hop for hop in entry.get("nexthops") or () if isinstance(hop, dict)]
+        hops = _objects(entry, "nexthops")
         try:
             routes += [
                 Route(
@@ -106,6 +118,13 @@ def parse_ssh_connection(text: str) -> IPv4Address | None:
         return IPv4Address(words[2].removeprefix("::ffff:"))
     except AddressValueError:
         return None
+
+
+def _objects(entry: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found = entry.get(key) or []
+    if isinstance(found, list) and all(isinstance(one, dict) for one in found):
+        return found
+    raise ParseError(f"{found!r:.40} for {key}")
 
 
 def _entries(text: str) -> list[dict[str, Any]]:
@@ -171,12 +190,10 @@ def _said(host: Host, interfaces: Sequence[Interface]) -> DataNetwork:
             f"has no interface {host.data_interface}",
             f"set netbench_data_interface to one of {_listing(interfaces)}",
         )
-    found = [
-        (one, own.ip)
-        for one in named
-        for own in one.addresses
-        if (own.ip == wanted if host.data_address else not own.ip.is_loopback)
-    ]
+    if wanted:
+        found = [(one, wanted) for one in named if one.has(wanted)]
+    else:
+        found = [(one, own.ip) for one in named for own in one.addresses if not own.ip.is_loopback]
     if not found:
         what = f"address {host.data_address}" if host.data_address else "IPv4 address"
         where = f"its interface {host.data_interface}" if host.data_interface else "its interfaces"
@@ -254,6 +271,6 @@ def networks_in_use(machine: Machine) -> tuple[IPv4Network, ...]:
 
 def taken(interfaces: Sequence[Interface], routes: Sequence[Route]) -> tuple[IPv4Network, ...]:
     """The networks of addresses and routes, each once, in order."""
-    networks = {own.network for one in interfaces for own in one.addresses}
+    networks = {own.network for one in interfaces for own in (*one.addresses, *one.secondary)}
     networks |= {route.network for route in routes if not route.network.is_multicast}
     return tuple(sorted(one for one in networks if one.prefixlen >= WIDEST))

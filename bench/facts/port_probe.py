@@ -60,7 +60,7 @@ def listen(config: "Json") -> "Json":
             raw.bind((address, 0))
         except PermissionError:
             raw = None
-            datagram_states.update(dict.fromkeys(watched, "in use; needs root"))
+            datagram_states.update(dict.fromkeys(watched, "in use, needs root"))
     control = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     control.bind(_control(config["id"]))
     control.listen(4)

@@ -41,7 +41,7 @@ class Vars:
         known = (*OF_HOST, *OF_ALL)
         for name, var in self.found.items():
             if name.startswith("netbench_") and name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
+                close = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
                 hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
                 raise InventoryError(f"{var.where}: {self.host}: unknown variable {name}", hint)
 
@@ -188,7 +188,7 @@ def _ssh_args(read: Vars) -> sshargs.SshArgs:
         found = read.get(name)
         if found is None or not str(found[1].value).strip():
             continue
-        args = sshargs.parse(read.text(name) or "", found[1].where)
+        args = sshargs.parse(read.text(name) or "", f"{found[1].where}: {read.host}: {name}")
         for key in sshargs.SshArgs.__slots__:
             merged[key] = merged.get(key) or getattr(args, key)
     return sshargs.SshArgs(**merged)

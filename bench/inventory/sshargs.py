@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import InventoryError
-from bench.inventory.yamlfile import Where
 
 # Options of ssh(1) that take a value, and those that change nothing for us.
 _VALUED = frozenset("BbcDEeFIiJLlmOopQRSWw")
@@ -30,8 +29,11 @@ class SshArgs:
     proxy_jump: str | None = None
 
 
-def parse(text: str, at: Where) -> SshArgs:
-    """Raises InventoryError for options that cannot be followed and change where we connect to."""
+def parse(text: str, at: str) -> SshArgs:
+    """What the arguments say; ``at`` is where they stand, for messages.
+
+    Raises InventoryError for options that cannot be followed and change where we connect to.
+    """
     try:
         words = shlex.split(text)
     except ValueError as fault:
@@ -66,7 +68,7 @@ def parse(text: str, at: Where) -> SshArgs:
     )
 
 
-def _take(found: dict[str, str], letter: str, value: str, at: Where) -> None:
+def _take(found: dict[str, str], letter: str, value: str, at: str) -> None:
     short = {"l": "user", "p": "port", "i": "identityfile", "J": "proxyjump"}
     if letter in short:
         found.setdefault(short[letter], value)

@@ -15,7 +15,8 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from bench.errors import InventoryError
 
 CONVERT = "`ansible-inventory -i {path} --list -y > hosts.yaml` converts it"
-_INI_LINE = re.compile(r"^(\[[^\[\],]+\]|[\w.\-\[\]:]+(\s+\w+=\S.*)?)\s*$")
+_INI_SECTION = re.compile(r"^\[[^\[\],]+\]$")
+_INI_HOST = re.compile(r"^[\w.\-\[\]:]+(\s+\w+=\S+)+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ def read(path: Path) -> Any:
     except IsADirectoryError:
         raise InventoryError(f"{path}: is a directory", "name the inventory file in it") from None
     except UnicodeDecodeError as fault:
-        raise InventoryError(f"{path}: not UTF-8 text ({fault.reason})") from None
+        raise InventoryError(
+            f"{path}: not UTF-8 text ({fault.reason})", "name an Ansible YAML inventory with -i"
+        ) from None
     except OSError as fault:
         raise InventoryError(f"{path}: {fault.strerror}", "it must be readable") from None
     if text.startswith("#!"):
@@ -83,7 +86,7 @@ def refuse_ini(path: Path, text: str) -> None:
     """Raises InventoryError for text that reads like Ansible's INI format."""
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith(("#", ";"))]
-    if lines and all(_INI_LINE.match(line) or "=" in line for line in lines):
+    if lines and (_INI_SECTION.match(lines[0]) or any(map(_INI_HOST.match, lines))):
         raise InventoryError(f"{path}: looks like INI, not YAML", CONVERT.format(path=path))
 
 

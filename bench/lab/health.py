@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,11 +117,10 @@ def _engine(first: int, timeout: int) -> tuple[str, int]:
     socket_file = Path(f"/proc/{first}/root/run/docker.sock")
     if not socket_file.exists():
         return "", 0
-    client = docker.APIClient(base_url=f"unix://{socket_file}", timeout=timeout)
     try:
-        info = client.info()
+        # Making a client already asks the engine which API it speaks.
+        with closing(docker.APIClient(f"unix://{socket_file}", timeout=timeout)) as client:
+            info = client.info()
     except (DockerException, RequestException):
         return "", 0
-    finally:
-        client.close()
     return str(info["ServerVersion"]), int(info["Containers"])

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from ipaddress import IPv4Network
 
-from pyroute2 import IPRoute
+from pyroute2 import IPRoute, netns
 from pyroute2.netlink.exceptions import NetlinkError
 
 from bench.errors import LabError
@@ -81,9 +83,22 @@ def disconnect(lab: Lab) -> None:
 
 @contextmanager
 def _inside(pid: int) -> Iterator[IPRoute]:
-    """Netlink in the network namespace of a process."""
-    with IPRoute(netns=f"/proc/{pid}/ns/net", flags=0) as route:
+    """Netlink in the network namespace of a process.
+
+    pyroute2's own way there is a forked copy of this program, which it then ends by SIGTERM: our
+    handler would run in the copy and take down what is being built. A thread that enters the
+    namespace and opens the socket serves as well; the namespace of a socket never changes.
+    """
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        opened = thread.submit(_socket_in, pid).result()
+    with IPRoute(fileno=opened.detach()) as route:
         yield route
+
+
+def _socket_in(pid: int) -> socket.socket:
+    """A netlink socket of another namespace. Leaves the calling thread there."""
+    netns.setns(f"/proc/{pid}/ns/net", flags=0, fork=False)
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, socket.NETLINK_ROUTE)
 
 
 @contextmanager

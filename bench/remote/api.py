@@ -187,7 +187,16 @@ class Engine(Protocol):
     def create_service(self, spec: ServiceSpec) -> str: ...
 
     def tasks(self, label: str) -> tuple[Task, ...]:
-        """The newest task of each service that carries ``label`` (``key=value``)."""
+        """The newest task of each service that carries ``label`` (``key=value``).
+
+        The manager knows the tasks' addresses on overlays alone: where each engine hands them out
+        by itself (bridge, macvlan), ask the engine of the task's host for ``addresses``.
+        """
+        ...
+
+    def addresses(self, container: str) -> Mapping[str, str]:
+        """A container's IPv4 addresses by network name, as its own engine knows them. Empty on the
+        host's network."""
         ...
 
     def create_marker(self, name: str, labels: Mapping[str, str]) -> None:

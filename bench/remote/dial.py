@@ -137,6 +137,7 @@ class Dialer:
         self._connection = connection
         self._lock = threading.Lock()
         self._spare: ChannelSocket | None = None
+        self._preparing = False
         self._closed = False
 
     def open(self, timeout: float) -> ChannelSocket:
@@ -150,8 +151,9 @@ class Dialer:
     def prepare(self) -> None:
         """Open the spare way in the background, unless there is one."""
         with self._lock:
-            if self._closed or (self._spare is not None and self._spare.usable):
+            if self._closed or self._preparing or (self._spare and self._spare.usable):
                 return
+            self._preparing = True
         threading.Thread(target=self._refill, daemon=True).start()
 
     def close(self) -> None:
@@ -166,14 +168,16 @@ class Dialer:
         return ChannelSocket(connection.start(connection.privileged(DIAL), timeout))
 
     def _refill(self) -> None:
+        spare: ChannelSocket | None = None
         # A spare that cannot be had is no fault: whoever needs a way will hear of it.
         with contextlib.suppress(Exception):
             spare = self._dial(_OPEN)
-            with self._lock:
-                if not self._closed and self._spare is None:
-                    self._spare, spare = spare, None  # type: ignore[assignment]
-            if spare is not None:
-                spare.close()
+        with self._lock:
+            self._preparing = False
+            if not self._closed:
+                self._spare, spare = spare, self._spare
+        if spare is not None:
+            spare.close()
 
 
 class DialConnection(HTTPConnection):

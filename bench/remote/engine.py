@@ -131,6 +131,10 @@ class DockerEngine:
             found = self._client().tasks(filters={"service": list(services)})
             return wire.newest_tasks(found, services)
 
+    def addresses(self, container: str) -> Mapping[str, str]:
+        with told(self._connection, f"container {container[:24]}"):
+            return wire.addresses(self._client().inspect_container(container))
+
     def create_marker(self, name: str, labels: Mapping[str, str]) -> None:
         with told(self._connection, f"volume {name}"):
             self._client().create_volume(name, labels=dict(labels))
@@ -143,14 +147,13 @@ class DockerEngine:
             lists = {
                 "service": client.services(filters=wanted) if swarm.is_manager else [],
                 "container": client.containers(all=True, filters=wanted),
-                "network": client.networks(filters=wanted),
                 "volume": client.volumes(filters=wanted).get("Volumes") or [],
             }
-            return tuple(
-                wire.labelled(kind, found, in_swarm=swarm.active)
-                for kind, every in lists.items()
-                for found in every
+            others = (
+                wire.labelled(kind, found) for kind, every in lists.items() for found in every
             )
+            networks = wire.labelled_networks(client.networks(), label, in_swarm=swarm.active)
+            return (*others, *networks)
 
     def remove(self, thing: Labelled) -> None:
         with told(self._connection, f"removing {thing.kind} {thing.name}"):

@@ -178,11 +178,19 @@ class FakeMachine:
                 message="",
                 node_id=spec.node_id,
                 container_id=spec.name,
-                addresses={} if spec.network == "host" else {spec.network: f"10.77.0.{number}"},
+                addresses=_addresses(spec, number),
             )
             for number, spec in enumerate(swarm.services.values(), start=2)
             if key in spec.labels and value in ("", spec.labels[key])
         )
+
+    def addresses(self, container: str) -> Mapping[str, str]:
+        self._alive()
+        services = self.swarm.services.values() if self.swarm else ()
+        for number, spec in enumerate(services, start=2):
+            if spec.name == container:
+                return _addresses(spec, number)
+        raise EngineError(self.host.name, f"No such container: {container}")
 
     def create_marker(self, name: str, labels: Mapping[str, str]) -> None:
         self._alive()
@@ -244,3 +252,7 @@ class FakeMachine:
 
 def _node(name: str) -> str:
     return f"node-{name}"
+
+
+def _addresses(spec: ServiceSpec, number: int) -> dict[str, str]:
+    return {} if spec.network == "host" else {spec.network: f"10.77.0.{number}"}

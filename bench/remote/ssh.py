@@ -49,26 +49,28 @@ class Connection:
         A server that allows no further one for now (MaxSessions) is asked again until ``timeout``.
         """
         deadline = time.monotonic() + timeout
-        pause = 0.05
+        pause = 0.02
         while True:
-            left = deadline - time.monotonic()
+            left = max(0.1, deadline - time.monotonic())
             try:
-                return self._transport.open_session(window_size=_WINDOW, timeout=max(0.1, left))
-            except ChannelException as fault:
-                if time.monotonic() + pause >= deadline:
-                    raise HostError(
-                        self.host.name,
-                        f"sshd opens no further session ({fault.text})",
-                        "raise MaxSessions in its sshd_config",
-                    ) from None
+                return self._transport.open_session(window_size=_WINDOW, timeout=left)
             except (SSHException, EOFError, OSError) as fault:
-                if self.alive:
+                if not self.alive:
+                    raise self.lost(fault) from None
+                # With several threads asking, paramiko gives a refusal's reason to only one.
+                refused = isinstance(fault, ChannelException) or "Unable to open" in str(fault)
+                if not refused:
                     raise RemoteTimeout(
-                        self.host.name, f"sshd opened no session in {timeout:g} s"
+                        self.host.name, f"sshd opened no session in {timeout:g} s ({fault})"
                     ) from None
-                raise self.lost(fault) from None
+            if time.monotonic() + pause >= deadline:
+                raise HostError(
+                    self.host.name,
+                    f"sshd opened no further session in {timeout:g} s",
+                    "raise MaxSessions in its sshd_config",
+                )
             time.sleep(pause)
-            pause = min(1.0, pause * 2)
+            pause = min(0.5, pause * 2)
 
     def lost(self, fault: BaseException | None = None) -> HostUnreachable:
         """The error to raise when the connection turned out to be gone."""

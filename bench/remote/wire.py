@@ -37,8 +37,9 @@ def network(
     else:
         body["Scope"] = spec.scope
     if spec.from_config:
+        # The engine takes nothing more with it, labels included: see labelled_networks.
         body["ConfigFrom"] = {"Network": config_from}
-        del body["Options"]
+        del body["Options"], body["Labels"]
     pool = {"Subnet": spec.subnet, "IPRange": spec.ip_range}
     pool = {key: value for key, value in pool.items() if value is not None}
     if pool:
@@ -132,21 +133,49 @@ def newest_tasks(
     return tuple(_task(newest[key], name) for key, name in services.items() if key in newest)
 
 
-def labelled(kind: str, found: Mapping[str, Any], *, in_swarm: bool = True) -> Labelled:
-    """From one of the engine's lists of services, networks, containers or volumes.
+def addresses(container: Mapping[str, Any]) -> dict[str, str]:
+    """From ``GET /containers/ID/json``: IPv4 addresses by network name, without the swarm's own
+    gateway network."""
+    networks = (container.get("NetworkSettings") or {}).get("Networks") or {}
+    return {
+        str(name): str(found["IPAddress"])
+        for name, found in networks.items()
+        if found.get("IPAddress") and name not in ("docker_gwbridge", "ingress")
+    }
 
-    A network of swarm scope on a host that is in no swarm is a leftover that the host's own engine
-    can remove.
-    """
+
+def labelled(kind: str, found: Mapping[str, Any]) -> Labelled:
+    """From one of the engine's lists of services, containers or volumes."""
     labels, name, scope = found.get("Labels"), found.get("Name", ""), "local"
     if kind == "service":
         labels, name, scope = found["Spec"].get("Labels"), found["Spec"]["Name"], "swarm"
     elif kind == "container":
         name = str((found.get("Names") or [found["Id"][:12]])[0]).lstrip("/")
-    elif kind == "network" and in_swarm and found.get("Scope") == "swarm":
-        scope = "swarm"
     identity = {"service": "ID", "volume": "Name"}.get(kind, "Id")
     return Labelled(kind, str(found[identity]), str(name), dict(labels or {}), scope)
+
+
+def labelled_networks(
+    every: Iterable[Mapping[str, Any]], label: str, *, in_swarm: bool
+) -> tuple[Labelled, ...]:
+    """Those of all an engine's networks that carry a label (``key`` or ``key=value``).
+
+    A network made from a config-only network can have no labels: it counts as having the latter's.
+    A network of swarm scope on a host that is in no swarm is a leftover that the host's own engine
+    can remove.
+    """
+    networks = list(every)
+    own = {str(found["Name"]): dict(found.get("Labels") or {}) for found in networks}
+    key, equals, value = label.partition("=")
+    picked = []
+    for found in networks:
+        name = str(found["Name"])
+        source = str((found.get("ConfigFrom") or {}).get("Network", ""))
+        labels = own[name] or own.get(source, {})
+        if key in labels and (not equals or labels[key] == value):
+            scope = "swarm" if in_swarm and found.get("Scope") == "swarm" else "local"
+            picked.append(Labelled("network", str(found["Id"]), name, labels, scope))
+    return tuple(picked)
 
 
 def _age(task: Mapping[str, Any]) -> tuple[str, int]:

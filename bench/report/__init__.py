@@ -1,1 +1,8 @@
 """A stored run for people: tables for a terminal, a Markdown and an HTML page."""
+
+from __future__ import annotations
+
+from bench.report.pages import ReportPaths, write_report
+from bench.report.table import console, render_table
+
+__all__ = ["ReportPaths", "console", "render_table", "write_report"]

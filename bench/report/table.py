@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections.abc import Iterator
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.labels import treatment
-from bench.analysis.summary import CellSummary, Summary
-from bench.analysis.units import Scale, ratio_span, shared_scales
+from bench.analysis.display import Scale, ratio_span, shared_scales, treatment
+from bench.analysis.summary import CellSummary, Summary, summarise
 from bench.model import Placement
 from bench.report.words import judgement, missing, printable, trust
+from bench.store import StoredRun
 
 # Wide enough for the longest names of drivers and metrics; for output that is not a terminal.
 PLAIN_WIDTH = 100
@@ -21,11 +23,21 @@ PLAIN_WIDTH = 100
 _STYLES = {"worse": "red", "better": "green"}
 
 
-def render_table(summary: Summary) -> RenderableType:
+def console() -> Console:
+    """Standard output: as wide as the terminal, and of one fixed width where there is none."""
+    # An output that cannot show a dash or a micro sign gets a question mark, not an error.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def render_table(summary: Summary | StoredRun) -> RenderableType:
     """One table per workload and placement, then what is missing and why, and how far to trust it.
 
-    Show it on a terminal, or with ``width=PLAIN_WIDTH`` where there is none.
+    A run is summarised first. Show it with `console`, or with one of that width.
     """
+    if isinstance(summary, StoredRun):
+        summary = summarise(summary)
     names = [treatment(cell.cell) for cell in summary.cells]
     widest = max(map(len, names), default=0)
     parts = [

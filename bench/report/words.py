@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from bench.analysis.labels import absence, treatment
+from bench.analysis.display import absence, ratio_span, treatment
 from bench.analysis.statistics import CONFIDENCE, FEWEST, confidence
 from bench.analysis.summary import CellSummary, Outcome, Summary
-from bench.analysis.units import ratio_span
 from bench.model import Better, Metric, Placement
 from bench.store import StoredRun
 
 FEWEST_TO_JUDGE = 5
+# How a run ended that did all it set out to do.
+FINISHED = "finished"
 
 
 def sentences(summary: Summary) -> tuple[str, ...]:
@@ -102,7 +103,7 @@ def unfinished(run: StoredRun) -> tuple[str, ...]:
     planned, ended = len(run.info.plan.trials), len(run.trials)
     if run.end is None:
         lines.append("netbench was killed before this run ended; what it measured is below.")
-    elif run.end.outcome != "completed":
+    elif run.end.outcome != FINISHED:
         said = f": {printable(run.end.message)}" if run.end.message else ""
         lines.append(f"This run ended early, {printable(run.end.outcome)}{said}.")
     if ended < planned:

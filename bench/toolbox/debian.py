@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 from bench.errors import ImageError
 from bench.toolbox import mirror, recipe
 
-LINES_KEPT = 6
+LINES_KEPT = 4
 STOP_SECONDS = 20
 
 # What mmdebstrap, apt or dpkg says, and what to do about it; the first that fits is shown.
@@ -35,7 +34,8 @@ _HINTS = {
         "the Debian mirror is not whole: set NETBENCH_DEBIAN_MIRROR to another"
     ),
     ("newuidmap", "newgidmap", "subuid", "unshare", "Operation not permitted"): (
-        "building as a user needs user namespaces: sudo apt-get install uidmap, or build as root"
+        "building as a user needs user namespaces: sudo apt-get install uidmap and a range of "
+        "numbers for the user in /etc/subuid and /etc/subgid, or build as root"
     ),
 }
 
@@ -80,10 +80,10 @@ def build_tree(target: Path, progress: Callable[[str], None]) -> None:
         try:
             for line in process.stderr or ():
                 said = line.strip()
-                if said:
-                    last.append(said)
                 if said.startswith("I: "):
                     progress(said.removeprefix("I: "))
+                elif said:
+                    last.append(said)
         except BaseException:
             _stop(process)
             raise
@@ -134,7 +134,7 @@ def _output(command: tuple[str, ...]) -> str:
 
 def _stop(process: subprocess.Popen[str]) -> None:
     """End mmdebstrap so that it can take down its mounts and its temporary tree."""
-    process.send_signal(signal.SIGINT)
+    process.terminate()
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:

@@ -59,10 +59,17 @@ def ssh(inventory: Path, host: str, *command: str) -> subprocess.CompletedProces
 
 
 def interfaces() -> set[str]:
-    return set(os.listdir("/sys/class/net"))
+    return {entry.name for entry in Path("/sys/class/net").iterdir()}
 
 
-def remains(before: set[str]) -> list[str]:
+def own_interface() -> str:
+    """The name of the machine's interface of this lab, from the lab's record."""
+    record = state.load(NAME)
+    assert record is not None
+    return record.controller_interface
+
+
+def remains(interface: str) -> list[str]:
     """Everything of the lab that a machine could still have."""
     left = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -74,7 +81,7 @@ def remains(before: set[str]) -> list[str]:
         text = b" ".join(words)
         if b"netbench-lab " + NAME.encode() in text or f"lab/{NAME}/".encode() in text:
             left.append(f"process {entry.name}: {text!r} {root}")
-    left += [f"interface {n}" for n in interfaces() - before if n.startswith("nblab")]
+    left += [f"interface {name}" for name in interfaces() & {interface}]
     left += [
         f"mount {line}"
         for line in Path("/proc/self/mountinfo").read_text().splitlines()
@@ -86,7 +93,6 @@ def remains(before: set[str]) -> list[str]:
 
 
 def test_up_status_ssh_down(inventory: Path) -> None:
-    before = interfaces()
     sysctls = {
         path: path.read_text()
         for path in map(
@@ -102,6 +108,8 @@ def test_up_status_ssh_down(inventory: Path) -> None:
     done = lab("up", "--hosts", "2", "--inventory", str(inventory))
     assert done.returncode == 0, done.stderr
     assert "2 hosts up" in done.stdout
+    interface = own_interface()
+    assert interface in interfaces()
 
     names = [ssh(inventory, host, "hostname").stdout.strip() for host in ("labself1", "labself2")]
     assert names == ["labself1", "labself2"]
@@ -133,7 +141,7 @@ def test_up_status_ssh_down(inventory: Path) -> None:
 
     down = lab("down")
     assert down.returncode == 0, down.stderr
-    assert remains(before) == []
+    assert remains(interface) == []
     assert not inventory.exists()
     assert not (inventory.parent / f".{NAME}").exists()
     assert sysctls == {path: path.read_text() for path in sysctls}
@@ -201,9 +209,8 @@ def test_a_dead_engine_shows_and_is_refused(inventory: Path) -> None:
 
 
 def test_containers_and_a_swarm_go_with_the_lab(inventory: Path) -> None:
-    before = interfaces()
     assert lab("up", "--hosts", "2", "--inventory", str(inventory)).returncode == 0
-    record = state.load(NAME)
+    record, interface = state.load(NAME), own_interface()
     assert record is not None
     manager, worker = map(str, record.hosts.values())
     init = ssh(inventory, "labself1", "docker", "swarm", "init", "--advertise-addr", manager)
@@ -226,35 +233,35 @@ def test_containers_and_a_swarm_go_with_the_lab(inventory: Path) -> None:
     begun = time.monotonic()
     assert lab("down").returncode == 0
     assert time.monotonic() - begun < 20
-    assert remains(before) == []
+    assert remains(interface) == []
 
 
-STAGES: dict[str, Callable[[set[str]], bool]] = {
-    "recorded": lambda before: (layout.state_folder(NAME) / "lab.json").exists(),
-    "started": lambda before: bool(processes.found(NAME)),
-    "furnished": lambda before: len(processes.firsts(NAME)) == 2,
-    "wired": lambda before: any(n.startswith("nblab") for n in interfaces() - before),
-    "serving": lambda before: (layout.data_folder(NAME) / "labself1/log/dockerd.log").exists(),
+STAGES: dict[str, Callable[[], bool]] = {
+    "recorded": lambda: (layout.state_folder(NAME) / "lab.json").exists(),
+    "started": lambda: bool(processes.found(NAME)),
+    "furnished": lambda: len(processes.firsts(NAME)) == 2,
+    "wired": lambda: state.load(NAME) is not None and own_interface() in interfaces(),
+    "serving": lambda: (layout.data_folder(NAME) / "labself1/log/dockerd.log").exists(),
 }
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_down_after_a_killed_up_leaves_nothing(inventory: Path, stage: str) -> None:
-    before = interfaces()
     command = [
         NETBENCH, "lab", "up", "--hosts", "1", "--name", NAME, "--inventory", inventory,
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as starter:
-        while starter.poll() is None and not STAGES[stage](before):
+        while starter.poll() is None and not STAGES[stage]():
             pass
         assert starter.poll() is None, "it was done before it could be killed"
         starter.send_signal(signal.SIGKILL)
+    interface = own_interface()
     shown = lab("status")
     assert shown.returncode == 1
     assert "is not complete" in shown.stderr
     done = lab("down", "--inventory", str(inventory))
     assert done.returncode == 0, done.stderr
-    assert remains(before) == []
+    assert remains(interface) == []
     assert not inventory.exists()
     assert not (inventory.parent / f".{NAME}").exists()
 
@@ -265,7 +272,7 @@ def test_up_after_a_killed_up_starts_anew(inventory: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as starter:
-        while starter.poll() is None and not STAGES["wired"](interfaces() & {"lo"}):
+        while starter.poll() is None and not STAGES["wired"]():
             pass
         starter.send_signal(signal.SIGKILL)
     done = lab("up", "--hosts", "1", "--inventory", str(inventory))
@@ -274,36 +281,35 @@ def test_up_after_a_killed_up_starts_anew(inventory: Path) -> None:
 
 
 def test_an_interrupted_up_takes_back_what_it_began(inventory: Path) -> None:
-    before = interfaces()
     with subprocess.Popen(
         [NETBENCH, "lab", "up", "--hosts", "1", "--name", NAME, "--inventory", inventory],
         stderr=subprocess.PIPE,
         text=True,
     ) as starter:
-        while starter.poll() is None and not STAGES["started"](before):
+        while starter.poll() is None and not STAGES["started"]():
             pass
+        interface = own_interface()
         starter.send_signal(signal.SIGINT)
         assert starter.stderr is not None
         said = starter.stderr.read()
     assert starter.returncode == 130, said
-    assert remains(before) == []
+    assert remains(interface) == []
 
 
 def test_a_lost_record_hides_nothing_from_down(inventory: Path) -> None:
-    before = interfaces()
     assert lab("up", "--hosts", "1", "--inventory", str(inventory)).returncode == 0
+    interface = own_interface()
     shutil.rmtree(layout.state_folder(NAME))
     done = lab("down", "--inventory", str(inventory))
     assert done.returncode == 0, done.stderr
     deadline = time.monotonic() + 5  # the interface goes with the switch, in the kernel's own time
-    while remains(before) and time.monotonic() < deadline:
+    while remains(interface) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert remains(before) == []
+    assert remains(interface) == []
     assert not inventory.exists()
 
 
 def test_an_engine_that_cannot_start_shows_its_log(inventory: Path, tmp_path: Path) -> None:
-    before = interfaces()
     broken = tmp_path / "dockerd"
     broken.write_text("#!/bin/sh\necho 'failed to start daemon: the disk is a sieve' >&2\nexit 3\n")
     broken.chmod(0o755)
@@ -323,7 +329,7 @@ def test_an_engine_that_cannot_start_shows_its_log(inventory: Path, tmp_path: Pa
     assert "labself1: dockerd ended with status 3" in done.stderr
     assert "the disk is a sieve" in done.stderr
     assert "Traceback" not in done.stderr
-    assert remains(before) == []
+    assert remains("") == []
     assert not inventory.exists()
 
 

@@ -98,8 +98,8 @@ def write_run(
         cut = stop_after is not None
         writer.end(
             RunEnd(
-                outcome="interrupted" if cut else "completed",
-                message="stopped by the user (Ctrl-C)" if cut else "",
+                outcome="interrupted" if cut else "finished",
+                message="stopped by the user" if cut else "",
                 wall=395.2,
                 setup=16.4,
                 measuring=332.0,

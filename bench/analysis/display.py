@@ -1,4 +1,4 @@
-"""Values in units that people read: one unit for all values that are to be compared."""
+"""How values, ratios and cells are written wherever they are shown."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bench import units
 from bench.analysis.summary import CellSummary
+from bench.model import Access, Cell
 
 # Between the bounds of an interval, and in place of a value that does not exist.
 DASH = NOTHING = "\N{EN DASH}"
-
-_PREFIXES: dict[str, tuple[tuple[float, str], ...]] = {
-    "bit/s": ((1e12, "Tbit/s"), (1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1, "bit/s")),
-    "1/s": ((1e6, "M/s"), (1e3, "k/s"), (1, "1/s")),
-    "s": ((1, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
-}
-_SCALED = {name for choices in _PREFIXES.values() for _, name in choices}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +29,7 @@ class Scale:
         if value is None:
             return NOTHING
         # Counts are whole and stay so: 4 retransmits, not 4.00.
-        whole = self.unit not in _SCALED and value.is_integer() and abs(value) < 1e15
+        whole = self.size == 1 and value.is_integer() and abs(value) < 1e15
         return f"{value:,.0f}" if whole else number(self.apply(value))
 
     def span(self, bounds: tuple[float, float] | None) -> str:
@@ -45,11 +40,10 @@ def scale_for(unit: str, values: Iterable[float | None]) -> Scale:
     """The unit in which the largest of ``values`` reads best; all of them are to share it."""
     present = [abs(value) for value in values if value is not None]
     largest = max(present, default=0.0)
-    choices = _PREFIXES.get(unit)
-    if choices is None or largest == 0:
+    if largest == 0:
         return Scale(unit)
-    size, name = next((c for c in choices if largest >= c[0]), choices[-1])
-    return Scale(name, size)
+    chosen = units.scale_for(largest, unit)
+    return Scale(chosen.unit, chosen.factor)
 
 
 def shared_scales(cells: Iterable[CellSummary]) -> dict[str, Scale]:
@@ -82,3 +76,18 @@ def ratio_span(ratio: float | None, bounds: tuple[float, float] | None) -> str:
     if bounds is None:
         return ratio_text(ratio)
     return f"{ratio_text(ratio)} ({ratio_text(bounds[0])}{DASH}{ratio_text(bounds[1])})"
+
+
+def treatment(cell: Cell, between: str = " ") -> str:
+    """The driver, and in brackets the access where it is not the plain one."""
+    plain = cell.access is Access.DIRECT
+    return cell.driver if plain else f"{cell.driver}{between}({cell.access})"
+
+
+def absence(cell: CellSummary) -> str:
+    """Why a cell has no value, in a word or two."""
+    if cell.failed and cell.skipped:
+        return "skipped, failed"
+    if cell.failed:
+        return "failed"
+    return "skipped" if cell.skipped else "not measured"
