@@ -260,9 +260,7 @@ def _with_addresses(fleet: Fleet, tasks: Mapping[Place, Task]) -> dict[Place, Ta
             if place.host == machine.host.name
         }
 
-    return {
-        place: task for found in fleet.each(on_host).values() for place, task in found.items()
-    }
+    return {place: task for found in fleet.each(on_host).values() for place, task in found.items()}
 
 
 def _record(name: str, spec: NetworkSpec) -> Mapping[str, str]:

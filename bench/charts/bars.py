@@ -37,7 +37,12 @@ def bars(summary: Summary, workload: str, metric: Metric) -> Figure | None:
     }
     if not any(comparable(rows) for rows in panels.values()):
         return None
-    chart = figure(max(6.4, 1.0 + 1.15 * sum(map(len, panels.values()))), 4.4)
+    # Wide enough for the longest line under a bar.
+    longest = max(
+        len(line) for rows in panels.values() for row in rows for line in _tick(row).split("\n")
+    )
+    each = max(1.15, 0.15 + 0.078 * longest)
+    chart = figure(max(6.4, 1.0 + each * sum(map(len, panels.values()))), 4.4)
     all_axes = chart.subplots(
         1, len(panels), squeeze=False, width_ratios=[len(rows) for rows in panels.values()]
     )[0]

@@ -62,10 +62,10 @@ def _closing(outcome: Any) -> int:
     """Report, then say on the last line what happened; returns the exit code."""
     from rich.console import Console
 
-    from bench.model import Status
     from bench.analysis.summary import summarise
-    from bench.report.table import render_table
+    from bench.model import Status
     from bench.report.pages import write_report
+    from bench.report.table import render_table
     from bench.store import load
 
     end, counts = outcome.end, outcome.counts

@@ -201,13 +201,16 @@ def _judge_udp(
     outcome, detail = tried
     if arrived:
         return PortResult(source, target, "udp", port, Outcome.OPEN)
+    listening = state.startswith(("listening", "in use"))
+    if outcome != "sent" and listening:
+        # A rejection came back, or this end could not even send: no listener is needed to know.
+        return PortResult(source, target, "udp", port, Outcome(outcome), detail)
     if state not in ("listening", "in use"):
         return PortResult(source, target, "udp", port, Outcome.NOT_TRIED, state)
     if arrived is None:
         detail = "what arrived could not be asked"
         return PortResult(source, target, "udp", port, Outcome.NOT_TRIED, detail)
-    verdict = Outcome.BLOCKED if outcome == "sent" else Outcome(outcome)
-    return PortResult(source, target, "udp", port, verdict, detail)
+    return PortResult(source, target, "udp", port, Outcome.BLOCKED)
 
 
 def judge_path(

@@ -210,7 +210,7 @@ def _ping(address: str, size: int) -> "tuple[int, str]":
             check=False,
         )
     except OSError as fault:
-        return 127, _words(fault)
+        return 127, "ping: " + _words(fault)
     return done.returncode, done.stdout.decode("utf-8", "replace")[-600:]
 
 

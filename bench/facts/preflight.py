@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from bench import workloads
 from bench.errors import HostUnreachable, NetbenchError
-from bench.facts import findings
+from bench.facts import between, findings
 from bench.facts.fact import ask
 from bench.facts.findings import Problem
 from bench.facts.host import CLOCK, USER_ID, free_space
@@ -105,7 +105,7 @@ def ports_of(inventory: Inventory) -> Ports:
     """The ports that hosts must reach each other at: the swarm's, and those of the servers that
     run in the hosts' own network."""
     servers = (inventory.port_base + one.port for one in workloads.known().values())
-    return Ports((*findings.SWARM_TCP, *sorted(servers)), findings.SWARM_UDP)
+    return Ports((*between.SWARM_TCP, *sorted(servers)), between.SWARM_UDP)
 
 
 def _look(machine: Machine) -> _Seen:
@@ -191,9 +191,9 @@ def _report(
     problems += swarm_problems
     problems += findings.addresses(networks)
     problems += [Problem(name, why) for name, why in pairs.faults.items()]
-    problems += findings.in_use(pairs, states)
-    problems += findings.ports(pairs, networks, managers or [inventory.hosts[0].name])
-    problems += findings.paths(pairs.paths, networks)
+    problems += between.in_use(pairs, states)
+    problems += between.ports(pairs, networks, managers or [inventory.hosts[0].name])
+    problems += between.paths(pairs.paths, networks)
     hosts = tuple(
         replace(one.report, swarm=words.get(name, ""), ports=_sum_up(name, pairs))
         for name, one in seen.items()

@@ -7,9 +7,10 @@ Tools are not run: ``FakeWorld.tool`` answers for them.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from bench.drivers.base import NetworkSpec
 from bench.errors import EngineError, HostUnreachable
@@ -69,6 +70,10 @@ class FakeMachine:
         self.refuses: set[str] = set()
         self.lost = False
         self.closed = False
+        self.commands = {
+            ("ip", "-j", "addr", "show"): json.dumps([_interface(host.address)]),
+            ("ip", "-j", "route", "show"): "[]",
+        }
 
     @property
     def shell(self) -> FakeMachine:
@@ -83,7 +88,10 @@ class FakeMachine:
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0) -> Completed:
         self._alive()
-        return Completed(127, b"", f"{argv[0]}: not found".encode())
+        said = self.commands.get(tuple(argv))
+        if said is None:
+            return Completed(127, b"", f"{argv[0]}: not found".encode())
+        return Completed(0, said.encode(), b"")
 
     def facts(self) -> EngineFacts:
         self._alive()
@@ -248,6 +256,12 @@ class FakeMachine:
 
     def _id(self) -> str:
         return f"id{next(self.world.numbers)}"
+
+
+def _interface(address: str) -> dict[str, Any]:
+    """As `ip -j addr show` prints it."""
+    own = {"family": "inet", "local": address, "prefixlen": 24, "scope": "global"}
+    return {"ifname": "eth0", "mtu": 1500, "operstate": "UP", "addr_info": [own]}
 
 
 def _node(name: str) -> str:

@@ -25,7 +25,9 @@ _DENIED = re.compile(
     r"permission denied.*(docker|socket)|docker.*permission denied", re.IGNORECASE | re.DOTALL
 )
 _DOWN = re.compile(
-    r"cannot connect to the docker daemon|is the docker daemon running", re.IGNORECASE
+    r"cannot connect to the docker daemon|is the docker daemon running"
+    r"|dial unix .*(no such file|connection refused)",
+    re.IGNORECASE | re.DOTALL,
 )
 _NO_DIAL = re.compile(
     r"is not a docker command|unknown command.*dial-stdio", re.IGNORECASE | re.DOTALL

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import tempfile
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,17 +68,22 @@ def build_tree(target: Path, progress: Callable[[str], None]) -> None:
         str(target),
         *((source,) if source else ()),
     )
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(recipe.EPOCH)}
     last: deque[str] = deque(maxlen=LINES_KEPT)
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env=environment,
-    ) as process:
+    with (
+        # mmdebstrap leaves small folders behind when it fails: they go with this one.
+        tempfile.TemporaryDirectory(prefix="netbench-", ignore_cleanup_errors=True) as scratch,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=_environment(Path(scratch)),
+            # In a process group of its own: mmdebstrap hangs up its whole group when it fails.
+            process_group=0,
+        ) as process,
+    ):
         try:
             for line in process.stderr or ():
                 said = line.strip()
@@ -132,10 +139,21 @@ def _output(command: tuple[str, ...]) -> str:
     return done.stdout
 
 
+def _environment(scratch: Path) -> dict[str, str]:
+    # The other user ids of a user namespace have to get through to what is inside.
+    scratch.chmod(0o711)
+    return {
+        **os.environ,
+        "LC_ALL": "C.UTF-8",
+        "SOURCE_DATE_EPOCH": str(recipe.EPOCH),
+        "TMPDIR": str(scratch),
+    }
+
+
 def _stop(process: subprocess.Popen[str]) -> None:
     """End mmdebstrap so that it can take down its mounts and its temporary tree."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)

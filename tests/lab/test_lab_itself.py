@@ -237,11 +237,11 @@ def test_containers_and_a_swarm_go_with_the_lab(inventory: Path) -> None:
 
 
 STAGES: dict[str, Callable[[], bool]] = {
-    "recorded": lambda: (layout.state_folder(NAME) / "lab.json").exists(),
+    "recorded": (layout.state_folder(NAME) / "lab.json").exists,
     "started": lambda: bool(processes.found(NAME)),
     "furnished": lambda: len(processes.firsts(NAME)) == 2,
     "wired": lambda: state.load(NAME) is not None and own_interface() in interfaces(),
-    "serving": lambda: (layout.data_folder(NAME) / "labself1/log/dockerd.log").exists(),
+    "serving": (layout.data_folder(NAME) / "labself1/log/dockerd.log").exists,
 }
 
 

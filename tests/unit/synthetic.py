@@ -178,7 +178,7 @@ def _bulk(speed: float, random: np.random.Generator) -> tuple[Sample, ...]:
 
 
 def _http(cell: Cell, speed: float) -> tuple[tuple[Sample, ...], str]:
-    scale = round(1 / speed, 2)
+    scale = max(0.01, round(1 / speed, 2))
     latencies, encoded = _latencies(scale)
     named = zip(("p50", "p90", "p99", "p99.9"), latencies, strict=True)
     samples = (

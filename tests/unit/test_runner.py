@@ -1,0 +1,330 @@
+"""A run from plan to stored result on hosts in memory: what it stores, and how it ends."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from bench import drivers, images, workloads
+from bench.errors import HostUnreachable, RemoteTimeout, UsageError
+from bench.model import Inventory, Placement, Plan, PlannedTrial, Status, Trial
+from bench.plan import make_plan
+from bench.remote.api import Completed
+from bench.remote.fake import FakeMachine, FakeWorld
+from bench.remote.fleet import Fleet
+from bench.runner import Outcome, Request, execute
+from bench.store import load
+from bench.toolbox.build import Archive
+
+NAMES = ("a", "b", "c")
+PUBLISHED_PORTS = (15301, 15380)
+
+
+def iperf3_report(bits_per_second: float) -> bytes:
+    interval = {"sum": {"start": 0, "end": 1, "bits_per_second": bits_per_second, "omitted": False}}
+    return json.dumps(
+        {
+            "start": {},
+            "intervals": [interval],
+            "end": {
+                "sum_received": {"bits_per_second": bits_per_second, "bytes": 1, "seconds": 1},
+                "sum_sent": {"retransmits": 0, "bits_per_second": bits_per_second},
+            },
+            "server_output_json": {"intervals": [interval]},
+        }
+    ).encode()
+
+
+def working(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+    """Tools as they behave on a network that works."""
+    if argv[0] == "netbench-probe":
+        return Completed(0, answering(machine, argv[1], int(argv[2])), b"")
+    if argv[0] == "iperf3":
+        return Completed(0, iperf3_report(1e9), b"")
+    return Completed(0, b"", b"")
+
+
+def answering(machine: FakeMachine, address: str, port: int) -> bytes:
+    """The task that listens on an address and port of the fake world."""
+    for other in machine.world.machines.values():
+        swarm = other.swarm
+        for spec in swarm.services.values() if swarm else ():
+            owner = next(h for h in machine.world.machines.values() if node(h) == spec.node_id)
+            if spec.labels["netbench.role"] != "server":
+                continue
+            at_host = owner.host.address == address and (
+                port in spec.published.values()
+                or (spec.network == "host" and port not in PUBLISHED_PORTS)
+            )
+            if at_host or address in owner.addresses(spec.name).values():
+                return spec.name.encode()
+    return b"nobody"
+
+
+def node(machine: FakeMachine) -> str:
+    state = machine.facts().swarm
+    return state.node_id
+
+
+class Watcher:
+    """Progress that remembers, and may act on a trial's end."""
+
+    def __init__(self, on_end: Callable[[Trial], None] | None = None) -> None:
+        self.stages: list[str] = []
+        self.trials: list[Trial] = []
+        self.on_end = on_end
+
+    def stage(self, text: str) -> None:
+        self.stages.append(text)
+
+    def begin(self, plan: Plan) -> None:
+        self.stages.append("trials")
+
+    def starting(self, planned: PlannedTrial) -> None: ...
+
+    def ended(self, trial: Trial) -> None:
+        self.trials.append(trial)
+        if self.on_end:
+            self.on_end(trial)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeWorld:
+    path = tmp_path / "image"
+    path.write_text("sha256:toolbox")
+    archive = Archive(path, "sha256:toolbox", "netbench-toolbox:x", {"iperf3": "3.18-2"})
+    monkeypatch.setattr(images, "ensure_archive", lambda _progress: archive)
+    made = FakeWorld(working)
+    for name in NAMES:
+        made.host(name)
+    return made
+
+
+def go(
+    world: FakeWorld, tmp_path: Path, watcher: Watcher | None = None, **changes: object
+) -> Outcome:
+    plan = make_plan(
+        NAMES,
+        drivers.chosen(()),
+        workloads.chosen(("iperf3-tcp",)),
+        list(Placement),
+        blocks=2,
+        duration=1,
+        warmup=0,
+        seed=3,
+    )
+    hosts = tuple(world.machines[name].host for name in NAMES)
+    request = Request(
+        **{  # type: ignore[arg-type]
+            "inventory": Inventory(Path("x.yaml"), hosts),
+            "plan": plan,
+            "out": tmp_path / "results",
+            "name": "r",
+        }
+        | changes
+    )
+    return execute(request, lambda: Fleet(world.machines), watcher or Watcher())
+
+
+def is_clean(world: FakeWorld) -> bool:
+    return not any(machine.swarm or machine.own for machine in world.machines.values())
+
+
+def test_a_whole_run_is_stored_and_leaves_nothing(world: FakeWorld, tmp_path: Path) -> None:
+    outcome = go(world, tmp_path)
+    assert outcome.end.outcome == "finished"
+    assert outcome.end.outstanding == ()
+    assert outcome.counts[Status.COMPLETED] == 16
+    assert is_clean(world)
+    run = load(outcome.path)
+    assert [t.sequence for t in run.trials] == list(range(16))
+    assert {t.samples[0].value for t in run.trials} == {1e9}
+    assert run.end == outcome.end
+    assert set(run.info.networks) == {"host", "bridge", "overlay", "macvlan"}
+    assert run.info.image.tools == {"iperf3": "3.18-2"}
+    assert "SWMTKN" not in (outcome.path / "run.json").read_text()
+
+
+def test_the_image_is_sent_only_to_hosts_that_lack_it(world: FakeWorld, tmp_path: Path) -> None:
+    world.machines["a"].images["sha256:toolbox"] = {}
+    watcher = Watcher()
+    go(world, tmp_path, watcher)
+    assert "sending the toolbox image to b, c" in watcher.stages
+
+
+def test_a_driver_that_an_engine_refuses_is_skipped_and_the_others_run(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    world.machines["a"].refuses.add("macvlan")
+    run = load(go(world, tmp_path).path)
+    skipped = {t.cell.driver for t in run.trials if t.status is Status.SKIPPED}
+    assert skipped == {"macvlan"}
+    assert all(
+        "not supported" in t.reason and "more than one MAC" in t.reason
+        for t in run.trials
+        if t.status is Status.SKIPPED
+    )
+    assert sum(t.status is Status.COMPLETED for t in run.trials) == 12
+
+
+def test_a_path_that_does_not_work_is_skipped_but_only_that_one(
+    world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.probe.PROBE_WITHIN", 0.0)
+
+    def filtered(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "netbench-probe" and "macvlan-client-1" in container:
+            return Completed(1, b"", b"no answer within 3 s")
+        return working(machine, container, argv)
+
+    world.tool = filtered
+    run = load(go(world, tmp_path).path)
+    skipped = [t for t in run.trials if t.status is Status.SKIPPED]
+    assert [(t.cell.driver, t.cell.placement, t.pair.client) for t in skipped] == [
+        ("macvlan", Placement.CROSS_HOST, "a")
+    ]
+    assert "no answer within 3 s" in skipped[0].reason
+
+
+def test_an_answer_from_the_wrong_server_is_not_measured(
+    world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.probe.PROBE_WITHIN", 0.0)
+
+    def hijacked(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "netbench-probe" and "overlay" in container:
+            return Completed(0, b"somebody-else", b"")
+        return working(machine, container, argv)
+
+    world.tool = hijacked
+    run = load(go(world, tmp_path).path)
+    overlay = [t for t in run.trials if t.cell.driver == "overlay"]
+    assert {t.status for t in overlay} == {Status.SKIPPED}
+    assert "was answered by 'somebody-else'" in overlay[0].reason
+
+
+def test_a_tool_that_fails_or_hangs_fails_its_trial_and_nothing_else(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    def sick(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "iperf3" and "overlay" in container:
+            return Completed(1, b'{"error": "unable to connect to server"}', b"")
+        if argv[0] == "iperf3" and "macvlan" in container:
+            raise RemoteTimeout(machine.host.name, "iperf3 did not end within 11 s")
+        return working(machine, container, argv)
+
+    world.tool = sick
+    outcome = go(world, tmp_path)
+    run = load(outcome.path)
+    failed = {t.cell.driver: t.reason for t in run.trials if t.status is Status.FAILED}
+    assert failed["overlay"] == "iperf3: unable to connect to server"
+    assert "did not end within 11 s" in failed["macvlan"]
+    assert outcome.counts == {Status.COMPLETED: 8, Status.SKIPPED: 0, Status.FAILED: 8}
+    assert not [t for t in run.trials if t.status is Status.FAILED and t.samples]
+    assert outcome.end.outcome == "finished"
+
+
+def test_a_lost_host_ends_the_run_with_what_was_measured(world: FakeWorld, tmp_path: Path) -> None:
+    def lose(trial: Trial) -> None:
+        if trial.sequence == 2:
+            world.machines["c"].lost = True
+
+    watcher = Watcher(lose)
+    outcome = go(world, tmp_path, watcher)
+    run = load(outcome.path)
+    assert outcome.end.outcome == "failed"
+    assert outcome.end.message.startswith("c: ")
+    assert any(line.startswith("c: ") for line in outcome.end.outstanding)
+    assert len(run.trials) >= 3
+    assert world.machines["a"].swarm is None
+    assert world.machines["b"].swarm is None
+    assert not world.machines["a"].own
+
+
+def test_ctrl_c_keeps_what_was_measured_and_cleans(world: FakeWorld, tmp_path: Path) -> None:
+    def press(trial: Trial) -> None:
+        if trial.sequence == 4:
+            raise KeyboardInterrupt
+
+    outcome = go(world, tmp_path, Watcher(press))
+    assert outcome.end.outcome == "interrupted"
+    assert len(load(outcome.path).trials) == 5
+    assert is_clean(world)
+
+
+def test_a_fault_of_our_own_is_raised_but_only_once_the_hosts_are_clean(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    def stumble(trial: Trial) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        go(world, tmp_path, Watcher(stumble))
+    assert is_clean(world)
+    end = load(tmp_path / "results" / "r").end
+    assert end is not None
+    assert end.outcome == "failed"
+
+
+def test_a_taken_folder_is_refused_before_any_host_is_asked(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    (tmp_path / "results" / "r").mkdir(parents=True)
+    watcher = Watcher()
+    with pytest.raises(UsageError, match="is already there"):
+        go(world, tmp_path, watcher)
+    assert watcher.stages == []
+
+
+def test_an_unreachable_host_stops_the_run_before_anything_is_created(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    world.machines["b"].lost = True
+    with pytest.raises(HostUnreachable, match="b: "):
+        go(world, tmp_path)
+    assert is_clean(world)
+    assert not (tmp_path / "results" / "r").exists()
+
+
+def test_an_existing_swarm_is_used_and_stays(world: FakeWorld, tmp_path: Path) -> None:
+    world.machines["b"].swarm_init("198.18.0.2", {})
+    token = world.machines["b"].worker_token()
+    for name in ("a", "c"):
+        world.machines[name].swarm_join("x", "198.18.0.2", token)
+    outcome = go(world, tmp_path)
+    assert outcome.counts[Status.COMPLETED] == 16
+    swarm = world.machines["b"].swarm
+    assert swarm is not None
+    assert set(swarm.members) == {"a", "b", "c"}
+    assert not swarm.services
+    assert not swarm.networks
+
+
+@pytest.mark.parametrize(
+    ("inside", "says"),
+    [
+        (("a",), "b: is in no swarm, but a is"),
+        (("b", "c"), "a: is in no swarm, but b is"),
+    ],
+)
+def test_hosts_that_are_not_in_one_swarm_are_refused_by_name(
+    world: FakeWorld, tmp_path: Path, inside: tuple[str, ...], says: str
+) -> None:
+    first, *others = inside
+    world.machines[first].swarm_init("x", {})
+    for name in others:
+        world.machines[name].swarm_join("x", "y", world.machines[first].worker_token())
+    outcome = go(world, tmp_path)
+    assert outcome.end.outcome == "failed"
+    assert says in outcome.end.message
+    assert {n for n, m in world.machines.items() if m.swarm} == set(inside)
+
+
+def test_a_swarm_that_another_run_left_is_not_mistaken_for_the_users(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    world.machines["a"].swarm_init("x", {"netbench.run": "20260101-000000-abcdef"})
+    outcome = go(world, tmp_path)
+    assert "netbench clean" in outcome.end.message
+    assert world.machines["a"].swarm is not None
