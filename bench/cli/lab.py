@@ -72,7 +72,8 @@ def status(name: str) -> None:
             str(host.pids),
             host.problem or "up",
         )
-    Console().print(table)
+    # Into a file or a pipe there is no edge to fold at.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
     for where in found.lab.handouts:
         click.echo(f"inventory: {where}")
     if any(host.problem for host in found.hosts):

@@ -60,20 +60,17 @@ def command(out: Path, name: str | None, image: str | None, **options: Any) -> N
 
 def _closing(outcome: Any) -> int:
     """Report, then say on the last line what happened; returns the exit code."""
-    from rich.console import Console
-
     from bench.analysis.summary import summarise
     from bench.model import Status
-    from bench.report.pages import write_report
-    from bench.report.table import render_table
+    from bench.report import console, render_table, write_report
     from bench.store import load
 
     end, counts = outcome.end, outcome.counts
     if counts[Status.COMPLETED]:
         run = load(outcome.path)
-        console = Console()
-        console.print(render_table(summarise(run)))
-        paths = write_report(run)
+        summary = summarise(run)
+        console().print(render_table(summary))
+        paths = write_report(run, summary=summary)
         click.echo(f"report: {paths.html}")
     for line in end.outstanding:
         click.echo(f"left on the hosts: {line}", err=True)

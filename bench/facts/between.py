@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from bench.facts.data_network import DataNetwork
 from bench.facts.findings import Problem
-from bench.facts.network import DataNetwork
-from bench.facts.pairs import Outcome, Pairs, PathMtu, PortResult
+from bench.facts.verdict import Outcome, Pairs, PathMtu, PortResult
 from bench.remote.api import SwarmState
 
 SWARM_TCP = (2377, 7946)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench import labels
 from bench.errors import HostError, NetbenchError
-from bench.facts.network import DataNetwork
+from bench.facts.data_network import DataNetwork
 from bench.remote.api import EngineFacts, SwarmState
 
 OLDEST_ENGINE = (20, 10)

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from bench.errors import HostError, ParseError
+from bench.facts.data_network import data_network
 from bench.facts.fact import Fact, ask
-from bench.facts.network import data_network
 from bench.model import HostFacts
 from bench.remote.api import Machine
 

@@ -10,11 +10,12 @@ from typing import TypeVar
 from bench import workloads
 from bench.errors import HostUnreachable, NetbenchError
 from bench.facts import between, findings
+from bench.facts.data_network import DataNetwork, data_network
 from bench.facts.fact import ask
 from bench.facts.findings import Problem
 from bench.facts.host import CLOCK, USER_ID, free_space
-from bench.facts.network import DataNetwork, data_network
-from bench.facts.pairs import Outcome, Pairs, PathMtu, PortResult, Ports, probe
+from bench.facts.pairs import Ports, probe
+from bench.facts.verdict import Outcome, Pairs, PathMtu, PortResult
 from bench.model import Host, Inventory
 from bench.remote.api import EngineFacts, Machine
 from bench.remote.fleet import Fleet, connect
@@ -76,7 +77,10 @@ class _Seen:
         except HostUnreachable:
             raise
         except NetbenchError as fault:
-            self.problems.append(findings.of_error(self.report.name, fault))
+            # One cause, no right to use sudo say, can keep all questions from being answered.
+            problem = findings.of_error(self.report.name, fault)
+            if problem not in self.problems:
+                self.problems.append(problem)
             return None
 
 
@@ -157,9 +161,11 @@ def _privileges(machine: Machine, seen: _Seen, *, engine: bool) -> str:
         return ""
     if user == 0:
         return "root by sudo" if machine.host.become else "root"
-    may_sudo = machine.shell.run(("sudo", "-n", "true")).exit_code == 0
-    words = ["user", "docker" if engine else "", "may sudo" if may_sudo else ""]
-    return ", ".join(word for word in words if word)
+    sudo = seen.attempt(lambda: machine.shell.run(("sudo", "-n", "true")))
+    words = ["user"]
+    words += ["docker"] if engine else []
+    words += ["may sudo"] if sudo and sudo.exit_code == 0 else []
+    return ", ".join(words)
 
 
 def clock_skew(machine: Machine) -> float:

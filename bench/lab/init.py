@@ -41,7 +41,9 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 0)
     os.dup2(nowhere, 1)
-    services = {start(argv, spec, name): name for name, argv in spec["services"].items()}
+    # The objects are kept: a Popen that is let go collects its process, and its end goes unseen.
+    started = {name: start(argv, spec, name) for name, argv in spec["services"].items()}
+    services = {service.pid: name for name, service in started.items()}
     # A terminal's interrupt or a stray hangup is not meant for a host.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -98,9 +100,9 @@ def put(path: Path, mode: int, text: str) -> None:
         file.write(text)
 
 
-def start(argv: list[str], spec: dict[str, Any], name: str) -> int:
+def start(argv: list[str], spec: dict[str, Any], name: str) -> subprocess.Popen[bytes]:
     with Path(spec["log"], f"{name}.log").open("ab") as log:
-        service = subprocess.Popen(
+        return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -108,7 +110,6 @@ def start(argv: list[str], spec: dict[str, Any], name: str) -> int:
             env=spec["environment"],
             start_new_session=True,
         )
-    return service.pid
 
 
 def ended(spec: dict[str, Any], name: str, status: int) -> None:

@@ -70,7 +70,7 @@ class FakeMachine:
         self.refuses: set[str] = set()
         self.lost = False
         self.closed = False
-        self.commands = {
+        self.commands: dict[tuple[str, ...], str] = {
             ("ip", "-j", "addr", "show"): json.dumps([_interface(host.address)]),
             ("ip", "-j", "route", "show"): "[]",
         }

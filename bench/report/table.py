@@ -12,10 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.analysis.display import Scale, ratio_span, shared_scales, treatment
-from bench.analysis.summary import CellSummary, Summary, summarise
+from bench.analysis.summary import CellSummary, Summary
 from bench.model import Placement
 from bench.report.words import judgement, missing, printable, trust
-from bench.store import StoredRun
 
 # Wide enough for the longest names of drivers and metrics; for output that is not a terminal.
 PLAIN_WIDTH = 100
@@ -31,13 +30,11 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
-def render_table(summary: Summary | StoredRun) -> RenderableType:
+def render_table(summary: Summary) -> RenderableType:
     """One table per workload and placement, then what is missing and why, and how far to trust it.
 
-    A run is summarised first. Show it with `console`, or with one of that width.
+    Show it with `console`, or with one of that width.
     """
-    if isinstance(summary, StoredRun):
-        summary = summarise(summary)
     names = [treatment(cell.cell) for cell in summary.cells]
     widest = max(map(len, names), default=0)
     parts = [

@@ -81,13 +81,13 @@ def trust(summary: Summary) -> tuple[str, ...]:
     if 0 < most < FEWEST:
         lines.append(
             f"No cell has more than {_trials(most)}: too few for intervals, and what is shown may "
-            "be chance. 6 blocks or more (--blocks) make it 95 %."
+            "be chance. Measure 6 blocks or more (--blocks)."
         )
     elif confidence(fewest) < CONFIDENCE and counts:
         lines.append(
             f"Some cells have only {_trials(fewest)}. Below 6 an interval is the range of the "
-            "values and holds the true median with less than 95 % confidence (94 % at 5, 88 % at "
-            "4, 75 % at 3, none below); 6 blocks or more (--blocks) make it 95 %."
+            "values and holds the true median with 94 % confidence at 5, 88 % at 4, 75 % at 3; "
+            "below 3 there is none. More blocks (--blocks) make firmer ones."
         )
     if summary.shared_kernel:
         lines.append(

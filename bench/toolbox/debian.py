@@ -15,7 +15,7 @@ from bench.errors import ImageError
 from bench.toolbox import mirror, recipe
 
 LINES_KEPT = 4
-STOP_SECONDS = 20
+STOP_SECONDS = 10
 
 # What mmdebstrap, apt or dpkg says, and what to do about it; the first that fits is shown.
 _HINTS = {
@@ -34,6 +34,10 @@ _HINTS = {
     ),
     ("Unable to locate package", "has no installation candidate"): (
         "the Debian mirror is not whole: set NETBENCH_DEBIAN_MIRROR to another"
+    ),
+    ("unshare: unshare failed",): (
+        "root may not mount here (a container, perhaps): build as a user, or elsewhere and use "
+        "--image"
     ),
     ("newuidmap", "newgidmap", "subuid", "unshare", "Operation not permitted"): (
         "building as a user needs user namespaces: sudo apt-get install uidmap and a range of "
@@ -58,9 +62,13 @@ def build_tree(target: Path, progress: Callable[[str], None]) -> None:
     if os.geteuid() != 0:
         _required("newuidmap", "uidmap")
     source = mirror.find()
+    # As root it mounts into its tree. In a mount namespace of its own those mounts cannot outlive
+    # it, however it ends, and nothing that is removed afterwards is this machine's.
+    mode: tuple[str, ...] = ("mmdebstrap", "--mode=unshare")
+    if os.geteuid() == 0:
+        mode = ("unshare", "--mount", "--propagation", "private", "mmdebstrap", "--mode=root")
     command = (
-        "mmdebstrap",
-        f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
+        *mode,
         "--variant=essential",
         f"--include={','.join(recipe.PACKAGES)}",
         "--dpkgopt=force-unsafe-io",
@@ -152,7 +160,7 @@ def _environment(scratch: Path) -> dict[str, str]:
 
 def _stop(process: subprocess.Popen[str]) -> None:
     """End mmdebstrap so that it can take down its mounts and its temporary tree."""
-    process.terminate()
+    os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:

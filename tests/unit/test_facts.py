@@ -15,17 +15,16 @@ from hypothesis import strategies as st
 from bench.errors import EngineError, HostError, ParseError
 from bench.facts import gather, networks_in_use
 from bench.facts import host as host_facts
+from bench.facts.data_network import DataNetwork, resolve
 from bench.facts.fact import Fact, ask
 from bench.facts.network import (
     INTERFACES,
     ROUTES,
-    DataNetwork,
     Interface,
     Route,
     parse_interfaces,
     parse_routes,
     parse_ssh_connection,
-    resolve,
     taken,
 )
 from bench.model import Host, HostFacts

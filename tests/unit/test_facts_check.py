@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from bench.cli.check import command
 from bench.errors import EngineError, HostError, HostUnreachable, NetbenchError
 from bench.facts import Report, check
-from bench.facts.pairs import judge_path, sizes
+from bench.facts.pairs import sizes
 from bench.facts.preflight import clock_skew, ports_of
+from bench.facts.verdict import judge_path
 from bench.model import Host, Inventory
 from bench.remote.api import Completed, EngineFacts, SwarmState
 from bench.remote.fleet import Fleet
@@ -490,6 +491,22 @@ def test_a_host_that_is_lost_on_the_way(world: World, command: str) -> None:
     assert lines(report) == ["c: the connection was lost; see if it is up"]
     assert [one.reachable for one in report.hosts] == [True, True, False]
     assert {(one.source, one.target) for one in report.ports} == {("a", "b"), ("b", "a")}
+
+
+def test_one_cause_is_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    cause = HostError("b", "joe cannot become root (sudo: a password is required)", "allow it")
+    world["b"].engine_fault = cause
+    ask = Machine.run
+
+    def run(self: Machine, argv: Sequence[str], **more: Any) -> Completed:
+        if self.name == "b":
+            raise cause
+        return ask(self, argv, **more)
+
+    monkeypatch.setattr(Machine, "run", run)
+    report = world.check()
+    assert lines(report) == [str(cause)]
+    assert [one.ports for one in report.hosts] == ["ok", "", "ok"]
 
 
 @pytest.mark.parametrize("step", ["send", "collect"])

@@ -333,6 +333,8 @@ def test_serve_starts_all_starts_again_and_ends_all_on_term(tmp_path: Path) -> N
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: len(one.read_text().split()) == 2)
         assert len(two.read_text().split()) == 1
+        serve.send_signal(signal.SIGHUP)
+        wait_for(lambda: len(two.read_text().split()) == 2)
         began = time.monotonic()
         serve.terminate()
         assert serve.wait(5) == 0
