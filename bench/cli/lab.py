@@ -115,6 +115,7 @@ def _become_root() -> None:
         "netbench: the lab makes network namespaces and starts Docker engines: asking sudo",
         err=True,
     )
-    # -P: a folder called bench where the user happens to be is not run as root.
-    again = [sys.executable, "-P", "-m", "bench", *sys.argv[1:]]
+    # -P: a folder called bench where the user happens to be is not run as root. -B: root leaves no
+    # compiled files of its own among the user's.
+    again = [sys.executable, "-P", "-B", "-m", "bench", *sys.argv[1:]]
     os.execvp("sudo", ["sudo", "--", *again])  # noqa: S606 - an argv list, and no shell is wanted

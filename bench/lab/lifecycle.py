@@ -111,7 +111,7 @@ def _build(lab: Lab) -> None:
 def _must_be_well(lab: Lab, size: int | None) -> None:
     if size not in (None, lab.size):
         raise LabError(
-            f"lab {lab.name} is up with {lab.size} hosts, not {size}",
+            f"lab {lab.name} is up with another number of hosts ({lab.size}, not {size})",
             f"run `netbench lab down --name {lab.name}` first",
         )
     for host in health.look(lab):

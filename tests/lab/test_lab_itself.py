@@ -175,7 +175,7 @@ def test_up_twice_is_fine_and_another_size_is_refused(inventory: Path, tmp_path:
 
     other = lab("up", "--hosts", "2", "--inventory", str(inventory))
     assert other.returncode == 1
-    assert "is up with 1 hosts, not 2" in other.stderr
+    assert "another number of hosts (1, not 2)" in other.stderr
     assert f"lab down --name {NAME}" in other.stderr
 
     assert lab("down").returncode == 0
