@@ -32,6 +32,10 @@ PUBLISHED = 100
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - see above
 SCRATCH = Mount("/run/netbench", 1 << 30)
 
+# Where the overlay's /24 is looked for; not in 10.0.0.0/9, where the engine puts its routing mesh
+# and most clouds their private networks.
+OVERLAY_POOLS = tuple(map(IPv4Network, ("10.128.0.0/9", "172.16.0.0/12", "192.168.0.0/16")))
+
 SERVER, CLIENT = "server", "client"
 
 
@@ -298,15 +302,16 @@ def choose_site(
                 "set it to an IPv4 network that is free on this layer 2",
             )
     taken.append(macvlan)
-    candidates = IPv4Network("10.0.0.0/8").subnets(new_prefix=24)
+    taken = [network for network in taken if network.prefixlen > 0]
     free = (
         candidate
-        for candidate in candidates
-        # 10.0.x.y is where the engine puts the routing mesh and other people their clouds.
-        if candidate.network_address >= IPv4Network("10.77.0.0/16").network_address
-        and not any(candidate.overlaps(network) for network in taken if network.prefixlen > 0)
+        for pool in OVERLAY_POOLS
+        if not any(pool.subnet_of(network) for network in taken)
+        for candidate in pool.subnets(new_prefix=24)
+        if not any(candidate.overlaps(network) for network in taken)
     )
     overlay = next(free, None)
     if overlay is None:
-        raise DeployError("no /24 of 10.0.0.0/8 is free for the overlay on these hosts")
+        pools = ", ".join(map(str, OVERLAY_POOLS))
+        raise DeployError(f"the hosts use all of {pools}: no /24 is free for the overlay")
     return Site(min(fact.data_mtu for fact in facts), overlay, macvlan)

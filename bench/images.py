@@ -9,7 +9,11 @@ from bench.errors import ImageError
 from bench.model import ImageFacts
 from bench.remote.api import Machine
 from bench.remote.fleet import Fleet
+from bench.toolbox.archive import Archive
 from bench.toolbox.build import ensure_archive
+
+# Docker's name for an architecture, and the kernel's, which is what engines tell.
+KERNEL_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
 def ship(fleet: Fleet, reference: str | None, stage: Callable[[str], None]) -> ImageFacts:
@@ -22,13 +26,15 @@ def ship(fleet: Fleet, reference: str | None, stage: Callable[[str], None]) -> I
     if reference is not None:
         return _pulled(fleet, reference, stage)
     archive = ensure_archive(stage)
-    lacking = [
-        name
-        for name, found in fleet.each(
-            lambda machine: machine.engine.image_labels(archive.image_id)
-        ).items()
-        if found is None
-    ]
+
+    def has(machine: Machine) -> bool:
+        _refuse_other_architecture(machine, archive)
+        # Engines with containerd's image store know images by their manifest, not by the
+        # configuration that the id is made of; the name holds the same content's digest.
+        names = (archive.image_id, archive.reference)
+        return any(machine.engine.image_labels(name) is not None for name in names)
+
+    lacking = [name for name, there in fleet.each(has).items() if not there]
     if lacking:
         stage(f"sending the toolbox image to {', '.join(lacking)}")
 
@@ -38,6 +44,17 @@ def ship(fleet: Fleet, reference: str | None, stage: Callable[[str], None]) -> I
 
         fleet.each(send, lacking)
     return ImageFacts(archive.reference, archive.image_id, dict(archive.tools))
+
+
+def _refuse_other_architecture(machine: Machine, archive: Archive) -> None:
+    found = machine.engine.facts().architecture
+    kernel_name = KERNEL_NAMES.get(archive.architecture, archive.architecture)
+    if found != kernel_name:
+        raise ImageError(
+            f"{machine.host.name}: is {found or 'of an unknown architecture'}, and the toolbox "
+            f"image built on this machine is {kernel_name}",
+            "use a controller of the hosts' architecture, or --image; see docs/toolbox.md",
+        )
 
 
 def _pulled(fleet: Fleet, reference: str, stage: Callable[[str], None]) -> ImageFacts:

@@ -10,7 +10,7 @@ DRIVER = "netbench.driver"
 HOST = "netbench.host"
 # On the marker volume of a host that a run made join a swarm: the node id of the manager it joined.
 JOINED = "netbench.joined"
-# On the toolbox image, which outlives runs: the digest of its recipe.
+# On the toolbox image, which outlives runs: the digest of its content.
 TOOLBOX = "netbench.toolbox"
 
 

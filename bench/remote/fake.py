@@ -68,6 +68,7 @@ class FakeMachine:
         self.images: dict[str, dict[str, str]] = {}
         self.own: dict[str, Labelled] = {}
         self.refuses: set[str] = set()
+        self.architecture = "x86_64"
         self.lost = False
         self.closed = False
         self.commands: dict[tuple[str, ...], str] = {
@@ -99,7 +100,7 @@ class FakeMachine:
             version="28.0.0",
             kernel="6.12.0",
             os="Debian GNU/Linux 13 (trixie)",
-            architecture="x86_64",
+            architecture=self.architecture,
             cpus=2,
             memory=1 << 30,
             storage_driver="overlay2",

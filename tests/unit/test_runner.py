@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import drivers, images, workloads
-from bench.errors import HostUnreachable, RemoteTimeout, UsageError
+from bench.errors import HostUnreachable, ImageError, RemoteTimeout, UsageError
 from bench.model import Inventory, Placement, Plan, PlannedTrial, Status, Trial
 from bench.plan import make_plan
 from bench.remote.api import Completed
@@ -93,7 +93,7 @@ class Watcher:
 def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeWorld:
     path = tmp_path / "image"
     path.write_text("sha256:toolbox")
-    archive = Archive(path, "sha256:toolbox", "netbench-toolbox:x", {"iperf3": "3.18-2"})
+    archive = Archive(path, "sha256:toolbox", "netbench-toolbox:x", {"iperf3": "3.18-2"}, "amd64")
     monkeypatch.setattr(images, "ensure_archive", lambda _progress: archive)
     made = FakeWorld(working)
     for name in NAMES:
@@ -151,6 +151,14 @@ def test_the_image_is_sent_only_to_hosts_that_lack_it(world: FakeWorld, tmp_path
     watcher = Watcher()
     go(world, tmp_path, watcher)
     assert "sending the toolbox image to b, c" in watcher.stages
+
+
+def test_a_host_of_another_architecture_is_refused_by_name(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    world.machines["b"].architecture = "aarch64"
+    with pytest.raises(ImageError, match="b: is aarch64, and the toolbox image .* is x86_64"):
+        go(world, tmp_path)
 
 
 def test_a_driver_that_an_engine_refuses_is_skipped_and_the_others_run(

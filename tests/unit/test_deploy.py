@@ -1,0 +1,90 @@
+"""Choosing addresses and MTU for a run's networks; values as people read them."""
+
+from ipaddress import IPv4Network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import drivers
+from bench.deploy import choose_site
+from bench.drivers.base import SiteHost
+from bench.errors import DeployError
+from bench.model import HostFacts
+from bench.units import human
+
+MACVLAN = "198.19.0.0/16"
+
+
+def facts(name: str, mtu: int) -> HostFacts:
+    return HostFacts(name, "os", "6.1", "28.0", "x86_64", 2, 1, "10.0.0.1", "eth0", mtu)
+
+
+def nets(*texts: str) -> list[IPv4Network]:
+    return [IPv4Network(text) for text in texts]
+
+
+def test_the_smallest_mtu_decides() -> None:
+    site = choose_site([facts("a", 9001), facts("b", 1460)], [], MACVLAN)
+    assert site.mtu == 1460
+    for name in ("overlay", "bridge"):
+        spec = drivers.known()[name].network(site)
+        assert spec is not None
+        assert spec.options["com.docker.network.driver.mtu"] == "1460"
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda number, length: IPv4Network((number, length), strict=False),
+            st.integers(10 << 24, (11 << 24) - 1) | st.just((172 << 24) + (16 << 16)),
+            st.integers(8, 30),
+        ),
+        max_size=12,
+    )
+)
+def test_the_overlay_never_overlaps_what_the_hosts_use(taken: list[IPv4Network]) -> None:
+    try:
+        site = choose_site([facts("a", 1500)], taken, MACVLAN)
+    except DeployError as fault:
+        assert "no /24" in fault.what
+        return
+    assert not any(site.overlay_subnet.overlaps(network) for network in taken)
+
+
+def test_a_default_route_does_not_take_everything() -> None:
+    assert choose_site([facts("a", 1500)], nets("0.0.0.0/0"), MACVLAN).overlay_subnet
+
+
+def test_a_macvlan_subnet_that_a_host_uses_is_refused() -> None:
+    with pytest.raises(DeployError, match=r"198\.19\.0\.0/16 overlaps 198\.19\.4\.0/24"):
+        choose_site([facts("a", 1500)], nets("198.19.4.0/24"), MACVLAN)
+
+
+def test_every_host_numbers_macvlan_from_a_range_of_its_own() -> None:
+    site = choose_site([facts("a", 1500)], [], MACVLAN)
+    ranges = []
+    for index in range(20):
+        spec = drivers.known()["macvlan"].host_network(site, SiteHost(index, "h", "eth1"))
+        assert spec is not None
+        assert spec.config_only
+        assert spec.options == {"parent": "eth1"}
+        ranges.append(IPv4Network(spec.ip_range or ""))
+    assert len(set(ranges)) == len(ranges)
+    assert all(one.subnet_of(site.macvlan_subnet) for one in ranges)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (9.414e9, "bit/s", "9.41 Gbit/s"),
+        (94.14e6, "bit/s", "94.1 Mbit/s"),
+        (0.000183, "s", "183 µs"),
+        (0.0021, "s", "2.10 ms"),
+        (12345.0, "1/s", "12.3 k/s"),
+        (7.0, "segments", "7.00 segments"),
+        (0.0, "bit/s", "0 bit/s"),
+    ],
+)
+def test_values_read_well(value: float, unit: str, text: str) -> None:
+    assert human(value, unit) == text
