@@ -54,7 +54,8 @@ class _Cleaner:
     def clean(self) -> Cleaned:
         managers = [name for name, yes in self.ask(_manages, self.alive).items() if yes]
         self.remove(managers[:1], _is("service"), GONE_WITHIN)
-        self.await_containers()
+        # Swarm would end the containers of a removed service by itself, in its own good time.
+        self.remove(self.alive, _is("container"), GONE_WITHIN)
         self.remove(managers[:1], _is("network", "swarm"), GONE_WITHIN)
         ours = [name for name, yes in self.ask(self.joined_by_us, self.alive).items() if yes]
         # Managers last: a worker that leaves first is not missed by anybody.
@@ -101,16 +102,6 @@ class _Cleaner:
         for gone, refusals in self.ask(remove_all, names).values():
             self.removed.update(gone)
             self.outstanding.extend(refusals)
-
-    def await_containers(self) -> None:
-        """Swarm ends the containers of removed services by itself; what stays is removed."""
-        deadline = time.monotonic() + GONE_WITHIN
-        while time.monotonic() < deadline:
-            left = self.ask(lambda machine: self.found(machine, _is("container")), self.alive)
-            if not any(left.values()):
-                return
-            time.sleep(POLL)
-        self.remove(self.alive, _is("container"), POLL)
 
     def joined_by_us(self, machine: Machine) -> bool:
         """Whether it was netbench that made this host join the swarm it is in."""

@@ -24,7 +24,7 @@ from bench.swarm import Swarm
 TASKS_WITHIN = 60.0
 # A task counts as running when it has been seen so for this long: one that ends at once was too.
 STEADY = 0.4
-# How many containers of one task may come and go before it is given up.
+# How many tasks of one service may come and go before it is given up.
 ATTEMPTS = 4
 POLL = 0.15
 PUBLISHED = 100
@@ -230,7 +230,7 @@ class _Deployer:
             for name, place in waiting.items():
                 if name in found:
                     task = found[name]
-                    attempts[name].add(task.container_id or task.message)
+                    attempts[name].add(task.task_id)
                     if task.message or said[name] == "no task was made":
                         said[name] = ": ".join(filter(None, (task.state, task.message)))
                 # Swarm tries again by itself, and a first refusal may pass: the network of a

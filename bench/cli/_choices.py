@@ -63,7 +63,7 @@ _OPTIONS = (
     click.option(
         "--blocks",
         type=click.IntRange(1, 10_000),
-        default=5,
+        default=6,
         show_default=True,
         help="Passes over all cells, each in a fresh random order.",
     ),

@@ -107,6 +107,7 @@ class Task:
     node_id: str
     container_id: str
     addresses: Mapping[str, str]
+    task_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

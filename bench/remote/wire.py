@@ -196,4 +196,5 @@ def _task(task: Mapping[str, Any], service_name: str) -> Task:
         node_id=str(task.get("NodeID", "")),
         container_id=str((status.get("ContainerStatus") or {}).get("ContainerID", "")),
         addresses=addresses,
+        task_id=str(task.get("ID", "")),
     )

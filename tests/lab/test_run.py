@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.lab import processes
 from bench.model import Access, Placement, Status
 from bench.store import StoredRun, load
 from tests.lab.conftest import NETBENCH, Ended
@@ -35,7 +36,7 @@ def ended(
 ) -> tuple[Ended, Path]:
     """A run of two blocks of everything there is."""
     out = tmp_path_factory.mktemp("results")
-    words = ("--blocks", "2", "--duration", "2", "--warmup", "1", "--seed", "11")
+    words = ("--blocks", "2", "--duration", "1", "--warmup", "1", "--seed", "11")
     return netbench("run", "-i", lab_inventory, "--out", out, *words), out
 
 
@@ -66,7 +67,7 @@ def test_numbers_are_within_what_is_physically_possible(stored: StoredRun) -> No
             assert 50e6 < values["throughput"] < 400e9
             assert values["retransmits"] >= 0
             kept = [i for i in trial.intervals if not i.warmup]
-            assert len(kept) >= 2
+            assert len(kept) >= 1
             assert any(i.warmup for i in trial.intervals)
             assert min(i.value for i in kept) <= values["throughput"] * 1.01
             assert max(i.value for i in kept) >= values["throughput"] * 0.99
@@ -258,21 +259,20 @@ def test_a_host_that_is_lost_ends_the_run_and_is_named(
     tmp_path: Path,
     hosts: list[str],
     before: str,
-    on_host: Callable[..., str],
     footprint: Callable[[], str],
     netbench: Callable[..., Ended],
 ) -> None:
     lost = hosts[-1]
     process = start(lab_inventory, tmp_path, "--blocks", "50", "--duration", "1")
     await_trials(tmp_path / "r" / "trials.jsonl", 2, process)
-    # Cut off by the host itself: it drops everything for a while, and then comes back.
-    cut = (
-        "iptables -I INPUT ! -i lo -j DROP; iptables -I OUTPUT ! -o lo -j DROP; sleep 75; "
-        "iptables -D INPUT ! -i lo -j DROP; iptables -D OUTPUT ! -o lo -j DROP"
-    )
-    on_host(lost, f"nohup setsid sh -c '{cut}' >/dev/null 2>&1 &")
-    cut_at = time.monotonic()
-    out, err = process.communicate(timeout=150)
+    inside = ("nsenter", "--net", f"--target={processes.firsts('test')[lost]}", "iptables")
+    for chain in ("INPUT", "OUTPUT"):
+        subprocess.run([*inside, "-I", chain, "-j", "DROP"], check=True)
+    try:
+        out, err = process.communicate(timeout=150)
+    finally:
+        for chain in ("INPUT", "OUTPUT"):
+            subprocess.run([*inside, "-D", chain, "-j", "DROP"], check=True)
     assert process.returncode == 1, err
     assert "Traceback" not in out + err
     last = err.splitlines()[-1]
@@ -284,7 +284,6 @@ def test_a_host_that_is_lost_ends_the_run_and_is_named(
     assert run.end is not None
     assert any(lost in line for line in run.end.outstanding)
 
-    time.sleep(max(0.0, cut_at + 80 - time.monotonic()))
     cleaned = netbench("clean", "-i", lab_inventory)
     assert cleaned.code == 0, cleaned.err
     assert footprint() == before
@@ -324,7 +323,7 @@ def test_a_taken_port_is_told_before_any_trial(
         "import socket,time; s=socket.socket(); s.bind(('0.0.0.0',15280)); s.listen(); "
         "time.sleep(60)"
     )
-    on_host(hosts[1], f'nohup setsid python3 -c "{listener}" >/dev/null 2>&1 & echo $! > /tmp/l')
+    on_host(hosts[1], f'nohup python3 -c "{listener}" >/dev/null 2>&1 & echo $! > /tmp/l')
     try:
         done = netbench("run", "-i", lab_inventory, "--out", tmp_path, "--name", "r", *QUICK)
     finally:
@@ -383,7 +382,7 @@ def test_a_full_disk_ends_the_run_and_the_hosts_are_clean(
 ) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-osize=100k", "none", small], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-osize=800k", "none", small], check=True)
     try:
         done = netbench(
             "run", "-i", lab_inventory, "--out", small, "--blocks", "9", "--duration", "1"

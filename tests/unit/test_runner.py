@@ -157,7 +157,7 @@ def test_a_host_of_another_architecture_is_refused_by_name(
     world: FakeWorld, tmp_path: Path
 ) -> None:
     world.machines["b"].architecture = "aarch64"
-    with pytest.raises(ImageError, match="b: is aarch64, and the toolbox image .* is x86_64"):
+    with pytest.raises(ImageError, match=r"b: is aarch64, and the toolbox image .* is x86_64"):
         go(world, tmp_path)
 
 
