@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bench.cli._choices import choices, choosing
+
+if TYPE_CHECKING:
+    from bench.runner import Outcome
 
 
 @click.command(name="run")
@@ -42,7 +45,7 @@ def command(out: Path, name: str | None, image: str | None, **options: Any) -> N
     from bench.remote.fleet import connect
     from bench.runner import Request, execute
 
-    if name is not None and (not name or Path(name).name != name):
+    if name is not None and (name in {"", ".", ".."} or Path(name).name != name):
         raise UsageError(f"--name {name!r} is not a folder's name", "leave out slashes and dots")
     chosen = choices(**options)
     request = Request(
@@ -58,20 +61,14 @@ def command(out: Path, name: str | None, image: str | None, **options: Any) -> N
     sys.exit(_closing(outcome))
 
 
-def _closing(outcome: Any) -> int:
+def _closing(outcome: Outcome) -> int:
     """Report, then say on the last line what happened; returns the exit code."""
-    from bench.analysis.summary import summarise
     from bench.model import Status
-    from bench.report import console, render_table, write_report
-    from bench.store import load
 
     end, counts = outcome.end, outcome.counts
+    good = end.outcome == "finished" and not end.outstanding and counts[Status.COMPLETED] > 0
     if counts[Status.COMPLETED]:
-        run = load(outcome.path)
-        summary = summarise(run)
-        console().print(render_table(summary))
-        paths = write_report(run, summary=summary)
-        click.echo(f"report: {paths.html}")
+        good = _report(outcome.path) and good
     for line in end.outstanding:
         click.echo(f"left on the hosts: {line}", err=True)
     click.echo(
@@ -80,14 +77,31 @@ def _closing(outcome: Any) -> int:
         f"{end.warming / end.wall:.0%} warming up); "
         f"set-up {end.setup:.1f} s, teardown {end.teardown:.1f} s"
     )
-    told = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
-    last = f"{end.outcome}: {told or 'no trial ran'}; stored in {outcome.path}"
-    if end.message and end.outcome == "failed":
-        last = f"{end.outcome}: {end.message}; {told or 'no trial ran'}; stored in {outcome.path}"
+    parts = [f"{end.outcome}: {end.message}" if end.outcome == "failed" else end.outcome]
+    parts.append(", ".join(f"{number} {how}" for how, number in counts.items() if number))
+    parts[-1] = parts[-1] or "no trial ran"
+    parts.append(f"stored in {outcome.path}")
     if end.outstanding:
-        last += "; not all was removed: run `netbench clean` with the same inventory"
-    good = end.outcome == "finished" and not end.outstanding and counts[Status.COMPLETED] > 0
-    click.echo(f"netbench: {last}", err=not good)
+        parts.append("not all was removed: run `netbench clean` with the same inventory")
+    click.echo(f"netbench: {'; '.join(parts)}", err=not good)
     if end.outcome == "interrupted":
         return 130
     return 0 if good else 1
+
+
+def _report(path: Path) -> bool:
+    """Print the table and write the report; False, having said why, where that cannot be."""
+    from bench.analysis.summary import summarise
+    from bench.errors import StoreError
+    from bench.report import console, render_table, write_report
+    from bench.store import load
+
+    try:
+        run = load(path)
+        summary = summarise(run)
+        console().print(render_table(summary))
+        click.echo(f"report: {write_report(run, summary=summary).html}")
+    except StoreError as fault:
+        click.echo(f"netbench: no report: {fault}", err=True)
+        return False
+    return True

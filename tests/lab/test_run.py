@@ -353,6 +353,7 @@ def test_plan_prints_the_matrix_and_touches_nothing(
         (("--placements", "moon"), "unknown placement 'moon'; known are: same-host"),
         (("--blocks", "0"), "--blocks"),
         (("--name", "../x"), "--name '../x' is not a folder's name"),
+        (("--name", ".."), "--name '..' is not a folder's name"),
     ],
 )
 def test_usage_errors_are_one_line_and_exit_2(
