@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from bench import labels
-from bench.errors import EngineError, NetbenchError
+from bench.errors import HostError, HostUnreachable, NetbenchError
 from bench.remote.api import Labelled, Machine
 from bench.remote.fleet import Fleet
 
@@ -50,6 +50,7 @@ class _Cleaner:
         self.alive = list(fleet)
         self.removed: Counter[str] = Counter()
         self.outstanding: list[str] = []
+        self.refused: dict[str, str] = {}
 
     def clean(self) -> Cleaned:
         managers = [name for name, yes in self.ask(_manages, self.alive).items() if yes]
@@ -64,15 +65,17 @@ class _Cleaner:
         # Only now: the swarm's own gateway bridge is in use for as long as there is a swarm.
         self.remove(self.alive, _is("network", "local"), GONE_WITHIN)
         self.remove(self.alive, _is("volume"), GONE_WITHIN)
+        self.note_what_is_left()
         return Cleaned(dict(self.removed), tuple(dict.fromkeys(self.outstanding)))
 
     def ask(self, do: Callable[[Machine], T], names: Iterable[str]) -> dict[str, T]:
-        """What each host answers; a host that fails is reported once and not asked again."""
+        """What each host answers; one that is lost is reported once and not asked again."""
         answers: dict[str, T] = {}
         for name, answer in self.fleet.attempt(do, names).items():
             if isinstance(answer, NetbenchError):
-                self.outstanding.append(answer.what)
-                self.alive.remove(name)
+                self.outstanding.append(str(answer))
+                if isinstance(answer, HostUnreachable) and name in self.alive:
+                    self.alive.remove(name)
             else:
                 answers[name] = answer
         return answers
@@ -83,25 +86,27 @@ class _Cleaner:
     def remove(self, names: Iterable[str], wanted: Wanted, within: float) -> None:
         """Remove what is ``wanted``, trying again while the engine says that it is in use."""
 
-        def remove_all(machine: Machine) -> tuple[Counter[str], list[str]]:
+        def remove_all(machine: Machine) -> Counter[str]:
             deadline = time.monotonic() + within
             gone: Counter[str] = Counter()
             while True:
-                refused: dict[str, str] = {}
+                refused = False
                 for thing in self.found(machine, wanted):
                     try:
                         machine.engine.remove(thing)
                         gone[thing.kind] += 1
-                    except EngineError as fault:
-                        refused[thing.object_id] = f"{fault.what} ({thing.kind} {thing.name})"
+                    except HostUnreachable:
+                        raise
+                    except HostError as fault:
+                        refused = True
+                        self.refused[thing.object_id] = fault.what
                 if not refused or time.monotonic() > deadline:
-                    return gone, list(refused.values())
+                    return gone
                 time.sleep(POLL)
 
         names = [name for name in names if name in self.alive]
-        for gone, refusals in self.ask(remove_all, names).values():
+        for gone in self.ask(remove_all, names).values():
             self.removed.update(gone)
-            self.outstanding.extend(refusals)
 
     def joined_by_us(self, machine: Machine) -> bool:
         """Whether it was netbench that made this host join the swarm it is in."""
@@ -110,10 +115,28 @@ class _Cleaner:
             return False
         if state.is_manager and self.is_ours(machine.engine.swarm_labels()):
             return True
-        return any(
-            marker.labels.get(labels.JOINED) in state.managers
+        joined = [
+            marker.labels[labels.JOINED]
             for marker in self.found(machine, _is("volume"))
-        )
+            if labels.JOINED in marker.labels
+        ]
+        # A join that timed out goes on in the engine, which then knows its manager by address
+        # alone. The marker is made only on a host that is in no swarm, so that join is ours.
+        under_way = state.state in {"pending", "error"}
+        return any(under_way or manager in state.managers for manager in joined)
+
+    def note_what_is_left(self) -> None:
+        """Look once more: only what is still there is outstanding, with the engine's reason."""
+
+        def left(machine: Machine) -> list[str]:
+            return [
+                f"{machine.host.name}: {thing.kind} {thing.name} is still there"
+                + (f" ({self.refused[thing.object_id]})" if thing.object_id in self.refused else "")
+                for thing in self.found(machine, lambda _thing: True)
+            ]
+
+        for lines in self.ask(left, self.alive).values():
+            self.outstanding.extend(lines)
 
     def is_ours(self, found: Mapping[str, str]) -> bool:
         owner = found.get(labels.RUN)

@@ -15,19 +15,19 @@ from ipaddress import IPv4Network
 
 from bench import labels, workloads
 from bench.drivers.base import Driver, NetworkSpec, Site, SiteHost
-from bench.errors import DeployError, EngineError
+from bench.errors import DeployError, EngineError, HostError, HostUnreachable
 from bench.model import Access, Cell, Host, HostFacts, HostPair
-from bench.remote.api import Machine, Mount, ServiceSpec, Task
+from bench.remote.api import Labelled, Machine, Mount, ServiceSpec, Task
 from bench.remote.fleet import Fleet
 from bench.swarm import Swarm
 
 TASKS_WITHIN = 60.0
+REPLACED_WITHIN = 5.0
 # A task counts as running when it has been seen so for this long: one that ends at once was too.
 STEADY = 0.4
 # How many tasks of one service may come and go before it is given up.
 ATTEMPTS = 4
 POLL = 0.15
-PUBLISHED = 100
 # Inside a network namespace of its own a container is reached through that network alone.
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - see above
 SCRATCH = Mount("/run/netbench", 1 << 30)
@@ -37,6 +37,7 @@ SCRATCH = Mount("/run/netbench", 1 << 30)
 OVERLAY_POOLS = tuple(map(IPv4Network, ("10.128.0.0/9", "172.16.0.0/12", "192.168.0.0/16")))
 
 SERVER, CLIENT = "server", "client"
+HOST_NETWORK = "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,19 @@ class Deployment:
         return self.tasks[Place(cell.driver, CLIENT, host)]
 
     def endpoint(self, cell: Cell, pair: HostPair, port: int) -> tuple[str, int]:
-        """Where the client of this cell finds the server's ``port`` offset: address and port."""
+        """Where the client of this cell finds the server's ``port`` offset: address and port.
+
+        Raises EngineError where the server has no address: no other one will do in its place.
+        """
         if cell.access is Access.PUBLISHED_HOST:
-            return self.data_addresses[pair.server], self.port_base + PUBLISHED + port
+            return self.data_addresses[pair.server], self.port_base + workloads.PUBLISHED + port
+        network = self.networks[cell.driver]["network"]
+        if network == HOST_NETWORK:
+            return self.data_addresses[pair.server], self.port_base + port
         server = self.server(cell, pair)
-        address = server.addresses.get(self.networks[cell.driver]["network"])
-        return address or self.data_addresses[pair.server], self.port_base + port
+        if network not in server.addresses:
+            raise EngineError(pair.server, f"{server.service} has no address on {network}")
+        return server.addresses[network], self.port_base + port
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +116,12 @@ class _Deployer:
         self.short = order.run.rsplit("-", 1)[-1]
         self.unavailable: dict[str, str] = {}
         self.networks: dict[str, Mapping[str, str]] = {}
+        self.services: dict[str, str] = {}
 
     def deploy(self, chosen: Sequence[Driver]) -> Deployment:
+        drivers = {driver.name: driver for driver in chosen}
         for driver in chosen:
-            try:
-                self.networks[driver.name] = self.create_networks(driver)
-            except EngineError as fault:
-                self.unavailable[driver.name] = f"{fault.what}; it needs {driver.needs}"
+            self.create_networks(driver)
         places = {
             self.service_name(driver, role, host): Place(driver.name, role, host)
             for driver in chosen
@@ -122,19 +129,18 @@ class _Deployer:
             for role in (SERVER, CLIENT)
             for host in self.fleet
         }
-        drivers = {driver.name: driver for driver in chosen}
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(
                 pool.map(
-                    lambda named: self.manager.create_service(
-                        self.service(drivers[named[1].driver], named[0], named[1])
-                    ),
+                    lambda named: self.create_service(drivers[named[1].driver], *named),
                     places.items(),
                 )
             )
-        tasks = _with_addresses(self.fleet, self.await_tasks(places, drivers))
+        running = self.await_tasks(places, drivers)
+        self.remove_unavailable(places)
+        tasks = _with_addresses(self.fleet, running)
         for driver in chosen:
-            if driver.existing == "host" and driver.name in self.unavailable:
+            if driver.existing == HOST_NETWORK and driver.name in self.unavailable:
                 raise DeployError(
                     f"the baseline does not come up: {self.unavailable[driver.name]}",
                     "see `netbench check`",
@@ -149,25 +155,51 @@ class _Deployer:
             self.networks,
         )
 
-    def create_networks(self, driver: Driver) -> Mapping[str, str]:
-        """Create the driver's networks; returns the settings that matter, for the record."""
+    def create_networks(self, driver: Driver) -> None:
+        """Create the driver's networks and note their settings, or why it is unavailable."""
         name = self.network_name(driver)
         config = f"{name}-config"
-        marks = labels.of_run(self.order.run, driver=driver.name)
+        site, marks = self.order.site, labels.of_run(self.order.run)
 
         def on_host(machine: Machine) -> None:
-            spec = driver.host_network(self.order.site, self.site_host(machine.host))
+            spec = driver.host_network(site, self.site_host(machine.host))
             if spec is not None:
                 machine.engine.create_network(config, spec, marks)
 
-        self.fleet.each(on_host)
-        spec = driver.network(self.order.site)
-        if spec is None:
-            return {"network": name}
-        self.manager.create_network(
-            name, spec, marks, config_from=config if spec.from_config else ""
-        )
-        return _record(name, spec)
+        def on_manager(machine: Machine) -> None:
+            if spec is not None:
+                source = config if spec.from_config else ""
+                machine.engine.create_network(name, spec, marks, config_from=source)
+
+        refusal = driver.refusal(site)
+        if refusal:
+            self.unavailable[driver.name] = refusal
+            return
+        spec = driver.network(site)
+        try:
+            self.fleet.each(on_host)
+            self.fleet.each(on_manager, [self.order.swarm.manager])
+        except HostUnreachable:
+            raise
+        except HostError as fault:
+            self.unavailable[driver.name] = f"{fault.what}; it needs {driver.needs}"
+            return
+        self.networks[driver.name] = {"network": name} if spec is None else _record(name, spec)
+
+    def create_service(self, driver: Driver, name: str, place: Place) -> None:
+        try:
+            self.services[name] = self.manager.create_service(self.service(driver, name, place))
+        except HostUnreachable:
+            raise
+        except HostError as fault:
+            self.unavailable[driver.name] = f"{fault.what}; it needs {driver.needs}"
+
+    def remove_unavailable(self, places: Mapping[str, Place]) -> None:
+        """Take the services of drivers that did not come up away again: Swarm would try to start
+        their tasks for as long as the others are measured."""
+        for name, key in self.services.items():
+            if places[name].driver in self.unavailable:
+                self.manager.remove(Labelled("service", key, name, {}, "swarm"))
 
     def site_host(self, host: Host) -> SiteHost:
         parent = host.macvlan_parent or self.order.facts[host.name].data_interface
@@ -184,7 +216,7 @@ class _Deployer:
         known = workloads.known().values()
         # On the host's own network servers listen on the data address alone, not on whatever
         # other networks the machine is in.
-        own_network = driver.existing == "host"
+        own_network = driver.existing == HOST_NETWORK
         bind = self.order.facts[place.host].data_address if own_network else EVERY_ADDRESS
         command: tuple[str, ...] = ("sleep", "infinity")
         published: dict[int, int] = {}
@@ -195,16 +227,14 @@ class _Deployer:
             command = tuple(word for argv in served for word in ("--", *argv))[1:]
             if Access.PUBLISHED_HOST in driver.access.values():
                 ports = [self.order.port_base + workload.port for workload in known]
-                published = {port: port + PUBLISHED for port in ports}
+                published = {port: port + workloads.PUBLISHED for port in ports}
         return ServiceSpec(
             name=name,
             image=self.order.image,
             command=("netbench-serve", *command),
             network=self.network_name(driver),
             node_id=self.order.swarm.node_ids[place.host],
-            labels=labels.of_run(
-                self.order.run, role=place.role, driver=place.driver, host=place.host
-            ),
+            labels=labels.of_run(self.order.run),
             published=published,
             environment={"NETBENCH_TASK": name},
             tmpfs=(SCRATCH,),
@@ -277,32 +307,44 @@ def _record(name: str, spec: NetworkSpec) -> Mapping[str, str]:
 def refreshed(deployment: Deployment, fleet: Fleet) -> Deployment:
     """The same deployment with the tasks that run now: Swarm replaces a task whose container ended.
 
-    Raises EngineError where the manager does not answer.
+    Waits a little for one that is being replaced; a task that does not come back is left as it was.
+    Raises HostError where an engine does not answer.
     """
     selector = labels.selector(deployment.run)
-    found = {task.service: task for task in fleet[deployment.manager].engine.tasks(selector)}
-    tasks = {place: found.get(task.service, task) for place, task in deployment.tasks.items()}
-    return replace(deployment, tasks=_with_addresses(fleet, tasks))
+    deadline = time.monotonic() + REPLACED_WITHIN
+    while True:
+        found = fleet[deployment.manager].engine.tasks(selector)
+        running = {task.service: task for task in found if task.state == "running"}
+        if time.monotonic() > deadline or all(
+            task.service in running for task in deployment.tasks.values()
+        ):
+            break
+        time.sleep(POLL)
+    replaced = {
+        place: running[task.service]
+        for place, task in deployment.tasks.items()
+        if task.service in running and running[task.service].container_id != task.container_id
+    }
+    tasks = {**deployment.tasks, **_with_addresses(fleet, replaced)}
+    return replace(deployment, tasks=tasks)
 
 
 def choose_site(
-    facts: Iterable[HostFacts], in_use: Iterable[IPv4Network], macvlan_subnet: str
+    facts: Iterable[HostFacts],
+    in_use: Mapping[str, tuple[IPv4Network, ...]],
+    macvlan_subnet: str,
 ) -> Site:
-    """The addresses and MTU for the run's networks, overlapping nothing that the hosts use.
+    """The addresses and MTU for the run's networks; the overlay's overlaps nothing in use.
 
-    Raises DeployError where the macvlan subnet overlaps a network of the hosts, or no subnet is
-    free for the overlay.
+    Raises DeployError where no subnet is free for the overlay.
     """
-    taken = list(in_use)
     macvlan = IPv4Network(macvlan_subnet)
-    for network in taken:
-        if network.overlaps(macvlan) and network.prefixlen > 0:
-            raise DeployError(
-                f"netbench_macvlan_subnet {macvlan} overlaps {network}, which a host uses",
-                "set it to an IPv4 network that is free on this layer 2",
-            )
-    taken.append(macvlan)
-    taken = [network for network in taken if network.prefixlen > 0]
+    taken = [
+        network
+        for networks in (*in_use.values(), (macvlan,))
+        for network in networks
+        if network.prefixlen > 0
+    ]
     free = (
         candidate
         for pool in OVERLAY_POOLS
@@ -314,4 +356,4 @@ def choose_site(
     if overlay is None:
         pools = ", ".join(map(str, OVERLAY_POOLS))
         raise DeployError(f"the hosts use all of {pools}: no /24 is free for the overlay")
-    return Site(min(fact.data_mtu for fact in facts), overlay, macvlan)
+    return Site(min(fact.data_mtu for fact in facts), overlay, macvlan, in_use)

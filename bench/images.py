@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from bench import labels
 from bench.errors import ImageError
@@ -16,7 +17,19 @@ from bench.toolbox.build import ensure_archive
 KERNEL_NAMES = {"amd64": "x86_64", "arm64": "aarch64"}
 
 
-def ship(fleet: Fleet, reference: str | None, stage: Callable[[str], None]) -> ImageFacts:
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """An image that every host has: the facts to record, and the ``name`` to start services from.
+
+    That is the image's id wherever the engines know it by that, since a service's image that has
+    any other name is asked for at a registry first, whether the host has it or not.
+    """
+
+    facts: ImageFacts
+    name: str
+
+
+def ship(fleet: Fleet, reference: str | None, stage: Callable[[str], None]) -> Shipped:
     """Make sure that every host has the same toolbox image; returns which.
 
     Without a ``reference`` the image is built (or taken from the cache) on the controller and sent,
@@ -26,15 +39,9 @@ def ship(fleet: Fleet, reference: str | None, stage: Callable[[str], None]) -> I
     if reference is not None:
         return _pulled(fleet, reference, stage)
     archive = ensure_archive(stage)
-
-    def has(machine: Machine) -> bool:
-        _refuse_other_architecture(machine, archive)
-        # Engines with containerd's image store know images by their manifest, not by the
-        # configuration that the id is made of; the name holds the same content's digest.
-        names = (archive.image_id, archive.reference)
-        return any(machine.engine.image_labels(name) is not None for name in names)
-
-    lacking = [name for name, there in fleet.each(has).items() if not there]
+    fleet.each(lambda machine: _refuse_other_architecture(machine, archive))
+    names = _known_as(fleet, archive)
+    lacking = [name for name, known in names.items() if known is None]
     if lacking:
         stage(f"sending the toolbox image to {', '.join(lacking)}")
 
@@ -43,7 +50,26 @@ def ship(fleet: Fleet, reference: str | None, stage: Callable[[str], None]) -> I
                 machine.engine.load_image(file)
 
         fleet.each(send, lacking)
-    return ImageFacts(archive.reference, archive.image_id, dict(archive.tools))
+        names = _known_as(fleet, archive)
+    by_id = all(known == archive.image_id for known in names.values())
+    facts = ImageFacts(archive.reference, archive.image_id, dict(archive.tools))
+    return Shipped(facts, archive.image_id if by_id else archive.reference)
+
+
+def _known_as(fleet: Fleet, archive: Archive) -> dict[str, str | None]:
+    """By which name each host's engine knows the image; None where it lacks it.
+
+    Engines with containerd's image store know images by their manifest, not by the configuration
+    that the id is made of; there the tag serves, which holds the content's digest too.
+    """
+
+    def known(machine: Machine) -> str | None:
+        for name in (archive.image_id, archive.reference):
+            if machine.engine.image_labels(name) is not None:
+                return name
+        return None
+
+    return fleet.each(known)
 
 
 def _refuse_other_architecture(machine: Machine, archive: Archive) -> None:
@@ -57,7 +83,7 @@ def _refuse_other_architecture(machine: Machine, archive: Archive) -> None:
         )
 
 
-def _pulled(fleet: Fleet, reference: str, stage: Callable[[str], None]) -> ImageFacts:
+def _pulled(fleet: Fleet, reference: str, stage: Callable[[str], None]) -> Shipped:
     stage(f"pulling {reference}")
     ids = fleet.each(lambda machine: machine.engine.pull_image(reference))
     if len(set(ids.values())) > 1:
@@ -73,4 +99,9 @@ def _pulled(fleet: Fleet, reference: str, stage: Callable[[str], None]) -> Image
             f"{reference} is not a toolbox image of netbench: it has no label {labels.TOOLBOX}",
             "push the image that netbench builds; docs/toolbox.md says how",
         )
-    return ImageFacts(reference, image_id)
+    tools = {
+        name.removeprefix(labels.TOOL): version
+        for name, version in found.items()
+        if name.startswith(labels.TOOL)
+    }
+    return Shipped(ImageFacts(reference, image_id, tools), image_id)

@@ -235,7 +235,7 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """The toolbox image of a run: what it is called, its content's digest, its tools' versions."""
+    """The toolbox image of a run: what it is called, its id, its tools' versions."""
 
     reference: str
     image_id: str

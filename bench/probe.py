@@ -3,64 +3,108 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bench import workloads
+from bench import drivers, workloads
 from bench.deploy import Deployment
-from bench.errors import NetbenchError
+from bench.errors import DeployError, HostUnreachable, NetbenchError
 from bench.model import Access, Cell, HostPair, Placement
+from bench.remote.api import Completed
 from bench.remote.fleet import Fleet
 
 PROBE_WITHIN = 10.0
 POLL = 0.15
+PATIENCE = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """What a probe tries: a driver's way from client to server in one placement on one pair."""
+    """What a probe tries: a workload's way from client to server, on one pair of hosts."""
 
     driver: str
     access: Access
     placement: Placement
     pair: HostPair
+    workload: str
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.driver, self.access, self.placement, self.workload)
 
 
 def probe(fleet: Fleet, deployment: Deployment, paths: Iterable[Path]) -> dict[Path, str]:
     """Why each path does not work; the ones that do are not in the result.
 
     A path works when a request of a few bytes and one of 64 KiB come back unchanged from the very
-    server that was meant. New networks need a moment to settle: a path is tried until it works or
-    ``PROBE_WITHIN`` seconds are over.
+    server that was meant, and the workload's own server answers too. New networks need a moment to
+    settle: a path is tried until it works or ``PROBE_WITHIN`` seconds are over. Raises
+    HostUnreachable where a client's host is lost.
     """
     wanted = [path for path in paths if path.driver not in deployment.unavailable]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        answers = pool.map(lambda path: _probe(fleet, deployment, path), wanted)
-        return {path: why for path, why in zip(wanted, answers, strict=True) if why}
+        answers = pool.map(lambda path: _patiently(fleet, deployment, path), wanted)
+        return {
+            path: f"{why}; {path.driver} needs {drivers.known()[path.driver].needs}"
+            for path, why in zip(wanted, answers, strict=True)
+            if why
+        }
 
 
-def _probe(fleet: Fleet, deployment: Deployment, path: Path) -> str:
-    echo = workloads.known()["http-echo"]
-    cell = Cell(path.driver, path.access, path.placement, echo.name)
-    address, port = deployment.endpoint(cell, path.pair, echo.port)
-    client, server = deployment.client(cell, path.pair), deployment.server(cell, path.pair)
-    engine = fleet[path.pair.client_for(path.placement)].engine
+def refuse_without_baseline(broken: Mapping[Path, str], paths: Iterable[Path]) -> None:
+    """Raise DeployError where the baseline works on no pair at all in a placement and workload:
+    nothing that is measured there could be compared."""
+    baselines: dict[tuple[Placement, str], list[Path]] = {}
+    for path in paths:
+        if path.driver == drivers.BASELINE:
+            baselines.setdefault((path.placement, path.workload), []).append(path)
+    for (placement, workload), tried in baselines.items():
+        if all(path in broken for path in tried):
+            raise DeployError(
+                f"the baseline, {drivers.BASELINE}, does not work {placement} for {workload}: "
+                f"{tried[0].pair.server}: {broken[tried[0]]}",
+                "see `netbench check`",
+            )
+
+
+def _patiently(fleet: Fleet, deployment: Deployment, path: Path) -> str:
     deadline = time.monotonic() + PROBE_WITHIN
     while True:
-        why = ""
         try:
-            tried = engine.exec(
-                client.container_id, ("netbench-probe", address, str(port), "3"), timeout=8.0
-            )
+            why = _probe(fleet, deployment, path)
+        except HostUnreachable:
+            raise
         except NetbenchError as fault:
             why = str(fault)
-        else:
-            answered = tried.stdout.decode(errors="replace").strip()
-            if tried.exit_code != 0:
-                why = tried.stderr.decode(errors="replace").strip() or answered
-            elif answered != server.service:
-                why = f"{address}:{port} was answered by {answered!r}, not by {server.service!r}"
         if not why or time.monotonic() > deadline:
             return why
         time.sleep(POLL)
+
+
+def _probe(fleet: Fleet, deployment: Deployment, path: Path) -> str:
+    """One try: why the path does not work, or nothing."""
+    engine = fleet[path.pair.client_for(path.placement)].engine
+    client = deployment.client(path.cell, path.pair)
+    server = deployment.server(path.cell, path.pair)
+    echo = workloads.known()["http-echo"]
+    address, port = deployment.endpoint(path.cell, path.pair, echo.port)
+    argv: tuple[str, ...] = ("netbench-probe", address, str(port), str(PATIENCE))
+    tried = engine.exec(client.container_id, argv, timeout=PATIENCE + 5.0)
+    answered = tried.stdout.decode(errors="replace").strip()
+    if tried.exit_code != 0:
+        return tried.stderr.decode(errors="replace").strip() or answered
+    if answered != server.service:
+        return f"{address}:{port} was answered by {answered!r}, not by {server.service!r}"
+    workload = workloads.known()[path.workload]
+    argv = workload.probe(*deployment.endpoint(path.cell, path.pair, workload.port))
+    if not argv:
+        return ""
+    return _complaint(argv[0], engine.exec(client.container_id, argv, timeout=PATIENCE + 5.0))
+
+
+def _complaint(tool: str, tried: Completed) -> str:
+    if tried.exit_code == 0:
+        return ""
+    said = tried.stderr.decode(errors="replace") or tried.stdout.decode(errors="replace")
+    return f"{tool}: {' '.join(said.split())[-200:] or f'exit code {tried.exit_code}'}"

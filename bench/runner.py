@@ -10,7 +10,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
@@ -19,12 +19,11 @@ from typing import Protocol
 from bench import __version__, cleanup, drivers, workloads
 from bench.deploy import Deployment, Order, choose_site, deploy, refreshed
 from bench.drivers.base import Site
-from bench.errors import EngineError, HostUnreachable, NetbenchError, ParseError, StoreError
+from bench.errors import HostUnreachable, NetbenchError, ParseError, StoreError
 from bench.facts import gather, networks_in_use
-from bench.images import ship
+from bench.images import Shipped, ship
 from bench.model import (
     HostFacts,
-    ImageFacts,
     Inventory,
     Plan,
     PlannedTrial,
@@ -33,9 +32,9 @@ from bench.model import (
     Status,
     Trial,
 )
-from bench.probe import Path, probe
+from bench.probe import Path, probe, refuse_without_baseline
 from bench.remote.fleet import Fleet
-from bench.store import FORMAT, RunWriter, refuse_existing
+from bench.store import FORMAT, RunWriter, claim
 from bench.swarm import form
 from bench.workloads.base import ToolOutput
 
@@ -95,14 +94,14 @@ class _Ready:
 
     facts: Mapping[str, HostFacts]
     site: Site
-    image: ImageFacts
+    image: Shipped
 
 
 class _Run:
     def __init__(self, request: Request, progress: Progress) -> None:
         self.request = request
         self.plan = request.plan
-        self.progress = progress
+        self.progress = _Heard(progress)
         now = datetime.now(UTC)
         self.id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         self.created = now.isoformat(timespec="seconds")
@@ -114,19 +113,20 @@ class _Run:
 
     def execute(self, connect: Callable[[], Fleet]) -> Outcome:
         path = self.request.out / (self.request.name or self.id)
-        refuse_existing(path)
+        claim(path)
         self.progress.stage("connecting")
         with connect() as fleet:
             ready = self.prepare(fleet)
             info = self.info(ready)
-            with closing(RunWriter(path, info)) as writer:
+            with closing(RunWriter(path, info)) as writer, _interrupted_once(self.progress):
                 outcome, message, crash = self.guarded(fleet, writer, info, ready)
                 end = self.clean_up(fleet, outcome, message)
                 try:
                     writer.end(end)
                 except StoreError as fault:
                     # Said beside what ended the run, never instead of it.
-                    end = replace(end, outcome="failed", message=f"{end.message}; {fault}")
+                    told = "; ".join(filter(None, (end.message, str(fault))))
+                    end = replace(end, outcome="failed", message=told)
         if crash is not None:
             raise crash
         return Outcome(path, end, self.counts)
@@ -135,11 +135,7 @@ class _Run:
         self.progress.stage("reading the hosts' facts")
         facts = fleet.each(gather)
         in_use = fleet.each(networks_in_use)
-        site = choose_site(
-            facts.values(),
-            [network for networks in in_use.values() for network in networks],
-            self.request.inventory.macvlan_subnet,
-        )
+        site = choose_site(facts.values(), in_use, self.request.inventory.macvlan_subnet)
         return _Ready(facts, site, ship(fleet, self.request.image, self.progress.stage))
 
     def info(self, ready: _Ready) -> RunInfo:
@@ -155,13 +151,13 @@ class _Run:
                 for name in dict.fromkeys(cell.workload for cell in self.plan.cells)
             },
             hosts=tuple(ready.facts.values()),
-            image=ready.image,
+            image=ready.image.facts,
             shared_kernel=self.request.inventory.shared_kernel,
         )
 
     def guarded(
         self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: _Ready
-    ) -> tuple[str, str, Exception | None]:
+    ) -> tuple[str, str, BaseException | None]:
         """Measure; whatever ends that becomes the run's outcome and message. A fault of netbench's
         own is handed back, to be raised once the hosts are clean."""
         try:
@@ -170,7 +166,7 @@ class _Run:
             return "interrupted", "interrupted", None
         except NetbenchError as fault:
             return "failed", str(fault), None
-        except Exception as fault:  # noqa: BLE001 - raised again after clean-up
+        except BaseException as fault:  # noqa: BLE001 - raised again after clean-up
             return "failed", f"{type(fault).__name__}: {fault}", fault
         return "finished", "", None
 
@@ -184,8 +180,8 @@ class _Run:
             run=self.id,
             swarm=swarm,
             facts=ready.facts,
-            site=ready.site,
-            image=ready.image.reference,
+            site=replace(ready.site, swarm_elsewhere=swarm.elsewhere),
+            image=ready.image.name,
             port_base=self.request.inventory.port_base,
         )
         deployment = deploy(fleet, order, drivers.chosen(names))
@@ -194,6 +190,7 @@ class _Run:
         self.progress.stage("trying every path")
         paths = dict.fromkeys(map(_path, self.plan.trials))
         broken = probe(fleet, deployment, paths)
+        refuse_without_baseline(broken, paths)
         self.progress.begin(self.plan)
         self.first_trial = time.monotonic()
         trials = _Trials(fleet, writer, self.plan, deployment, broken)
@@ -210,8 +207,8 @@ class _Run:
 
     def clean_up(self, fleet: Fleet, outcome: str, message: str) -> RunEnd:
         ended = time.monotonic()
-        self.progress.stage("cleaning up")
         with _uninterrupted():
+            self.progress.stage("cleaning up")
             outstanding = cleanup.clean(fleet, self.id).outstanding
         done = time.monotonic()
         return RunEnd(
@@ -260,6 +257,8 @@ class _Trials:
             begun = time.monotonic()
             try:
                 trial = self.measure(planned, trial)
+            except StoreError:
+                raise
             except NetbenchError as fault:
                 elapsed = time.monotonic() - begun
                 trial = replace(trial, status=Status.FAILED, reason=str(fault), elapsed=elapsed)
@@ -304,25 +303,89 @@ class _Trials:
         Raises HostUnreachable where the failure was that of a host.
         """
         server = self.deployment.server(planned.cell, planned.pair)
-        with suppress(EngineError):
+
+        def restart() -> None:
             engine = self.fleet[planned.pair.server].engine
             engine.exec(server.container_id, RESTART_SERVERS, timeout=5.0)
-        with suppress(EngineError):
+
+        def refresh() -> None:
             self.deployment = refreshed(self.deployment, self.fleet)
+
+        for step in (restart, refresh):
+            try:
+                step()
+            except HostUnreachable:
+                raise
+            except NetbenchError:
+                # The next trial tells whether it mattered.
+                continue
 
 
 def _path(planned: PlannedTrial) -> Path:
     cell = planned.cell
-    return Path(cell.driver, cell.access, cell.placement, planned.pair)
+    return Path(cell.driver, cell.access, cell.placement, planned.pair, cell.workload)
+
+
+class _Heard:
+    """A watcher whose own failing (its terminal closed, its log's disk full) ends the watching and
+    not the run: rich leaves with SystemExit when its pipe breaks."""
+
+    def __init__(self, inner: Progress) -> None:
+        self.inner: Progress | None = inner
+
+    def stage(self, text: str) -> None:
+        self._tell(lambda inner: inner.stage(text))
+
+    def begin(self, plan: Plan) -> None:
+        self._tell(lambda inner: inner.begin(plan))
+
+    def starting(self, planned: PlannedTrial) -> None:
+        self._tell(lambda inner: inner.starting(planned))
+
+    def ended(self, trial: Trial) -> None:
+        self._tell(lambda inner: inner.ended(trial))
+
+    def _tell(self, say: Callable[[Progress], None]) -> None:
+        if self.inner is None:
+            return
+        try:
+            say(self.inner)
+        except (OSError, SystemExit):
+            self.inner = None
+
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Clean-up is bounded in time and is not cut short by an impatient Ctrl-C."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, signal.SIG_IGN) for number in numbers]
+def _handling(handler: Callable[[int, object], None] | signal.Handlers) -> Iterator[None]:
+    """Handle the signals that end a program; one that is ignored already (nohup) stays so."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    mine = [number for number in SIGNALS if before[number] is not signal.SIG_IGN]
+    for number in mine:
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+        for number in mine:
+            signal.signal(number, before[number])
+
+
+@contextmanager
+def _interrupted_once(progress: Progress) -> Iterator[None]:
+    """Once something may be on the hosts the first signal ends the run and the rest are ignored:
+    what is being created is waited for, as only what is there can be found and removed."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        progress.stage("interrupted: finishing the step that is going on, then cleaning up")
+        raise KeyboardInterrupt
+
+    with _handling(interrupt):
+        yield
+
+
+def _uninterrupted() -> AbstractContextManager[None]:
+    """Clean-up is bounded in time and is not cut short by an impatient Ctrl-C."""
+    return _handling(signal.SIG_IGN)

@@ -10,6 +10,7 @@ What is on disk is whole up to its last line: a run that was cut off at any mome
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import math
@@ -17,6 +18,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -59,6 +61,7 @@ class RunWriter:
             path.mkdir(parents=True)
             self._raw.mkdir()
             self._trials = (path / "trials.jsonl").open("ab")
+            _sync_folder(path.parent)
         except OSError as fault:
             raise _disk(path, fault) from fault
         self.head(info)
@@ -99,10 +102,9 @@ class RunWriter:
         self._replace(self.path / "end.json", _dump(RunEnd, end, indent=2))
 
     def close(self) -> None:
-        try:
+        """Never raises: every trial was synced as it was written, or its failure told then."""
+        with contextlib.suppress(OSError):
             self._trials.close()
-        except OSError as fault:
-            raise _disk(self.path, fault) from fault
 
     def _replace(self, path: Path, data: bytes) -> None:
         """Write a file that is there either whole or not at all."""
@@ -110,6 +112,7 @@ class RunWriter:
         self._write(whole, data)
         try:
             whole.replace(path)
+            _sync_folder(path.parent)
         except OSError as fault:
             raise _disk(path, fault) from fault
 
@@ -123,12 +126,36 @@ class RunWriter:
             raise _disk(path, fault) from fault
 
 
+def claim(path: Path) -> None:
+    """See to it, before anything else is done for a run, that its folder can be made at ``path``.
+
+    Raises UsageError where there is something already, as a run never adds to another, and
+    StoreError where nothing can be written.
+    """
+    refuse_existing(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            return
+    except OSError as fault:
+        raise _disk(path.parent, fault) from fault
+
+
 def refuse_existing(path: Path) -> None:
-    """Raise UsageError where ``path`` is taken already: a run never adds to another."""
+    """Raise UsageError where ``path`` is taken already."""
     if os.path.lexists(path):
         raise UsageError(
             f"{path} is already there", "choose another --name or --out, or remove that folder"
         )
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a new name in a folder survive a power cut, as its content does."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def load(path: Path) -> StoredRun:

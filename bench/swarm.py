@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench import labels
 from bench.drivers.base import NetworkSpec
-from bench.errors import SwarmError
+from bench.errors import HostError, HostUnreachable, SwarmError
 from bench.remote.api import Machine, Node, SwarmState
 from bench.remote.fleet import Fleet
 
@@ -23,12 +23,15 @@ READY_WITHIN = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Swarm:
-    """The swarm of a run: the host whose engine manages it, every host's node id, and whether the
-    run created it."""
+    """The swarm of a run: the host whose engine manages it and every host's node id.
+
+    ``elsewhere`` names the hosts whose node is in the swarm with another address than that of the
+    data network, and that address: overlay traffic takes that other network.
+    """
 
     manager: str
     node_ids: Mapping[str, str]
-    created: bool
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 def form(fleet: Fleet, addresses: Mapping[str, str], run: str) -> Swarm:
@@ -38,24 +41,34 @@ def form(fleet: Fleet, addresses: Mapping[str, str], run: str) -> Swarm:
     """
     states = fleet.each(lambda machine: machine.engine.facts().swarm)
     if any(state.active for state in states.values()):
-        return _existing(fleet, states)
+        return _existing(fleet, states, addresses)
     fleet.each(lambda machine: _own_gateway(machine, run))
     first, *others = states
-    fleet[first].engine.swarm_init(addresses[first], labels.of_run(run))
     engine = fleet[first].engine
+    # As all that creates: in a worker, so that an interrupt waits until the engine has answered.
+    fleet.each(lambda _: engine.swarm_init(addresses[first], labels.of_run(run)), [first])
     manager_id = engine.facts().swarm.node_id
     token = engine.worker_token()
 
     def join(name: str) -> None:
-        mark = {**labels.of_run(run, host=name), labels.JOINED: manager_id}
+        mark = {**labels.of_run(run), labels.JOINED: manager_id}
         fleet[name].engine.create_marker(f"netbench-{run}", mark)
-        fleet[name].engine.swarm_join(addresses[name], addresses[first], token)
+        try:
+            fleet[name].engine.swarm_join(addresses[name], addresses[first], token)
+        except HostUnreachable:
+            raise
+        except HostError as fault:
+            raise SwarmError(
+                f"{fault.what}, joining the swarm of {first}",
+                f"TCP 2377 of {first} ({addresses[first]}) must be open to {name}; "
+                "`netbench check` tries it",
+            ) from fault
 
     fleet.each(lambda machine: join(machine.host.name), others)
     states = fleet.each(lambda machine: machine.engine.facts().swarm)
     node_ids = {name: state.node_id for name, state in states.items()}
     _await_ready(fleet, first, node_ids)
-    return Swarm(first, node_ids, created=True)
+    return Swarm(first, node_ids)
 
 
 # What Docker would make by itself at the first overlay, with the settings that it would use.
@@ -78,7 +91,9 @@ def _own_gateway(machine: Machine, run: str) -> None:
         machine.engine.create_network(GATEWAY, GATEWAY_SPEC, labels.of_run(run))
 
 
-def _existing(fleet: Fleet, states: Mapping[str, SwarmState]) -> Swarm:
+def _existing(
+    fleet: Fleet, states: Mapping[str, SwarmState], addresses: Mapping[str, str]
+) -> Swarm:
     for name, state in states.items():
         if state.active and state.state != "active":
             raise SwarmError(
@@ -114,7 +129,12 @@ def _existing(fleet: Fleet, states: Mapping[str, SwarmState]) -> Swarm:
             )
     node_ids = {name: state.node_id for name, state in states.items()}
     _await_ready(fleet, manager, node_ids)
-    return Swarm(manager, node_ids, created=False)
+    elsewhere = {
+        name: state.node_address
+        for name, state in states.items()
+        if state.node_address != addresses[name]
+    }
+    return Swarm(manager, node_ids, elsewhere)
 
 
 def _await_ready(fleet: Fleet, manager: str, node_ids: Mapping[str, str]) -> None:

@@ -57,7 +57,9 @@ def root() -> None:
 def main() -> None:
     """Entry point of the ``netbench`` command."""
     # A controller that is told to end cleans up like one that is interrupted.
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     try:
         status = root.main(prog_name="netbench", standalone_mode=False)
     except click.UsageError as fault:

@@ -29,5 +29,6 @@ def command(inventory: Path, run: str | None) -> None:
     for line in cleaned.outstanding:
         click.echo(f"netbench: not removed: {line}", err=True)
     told = ", ".join(f"{number} {kind}" for kind, number in cleaned.removed.items())
-    click.echo(f"removed: {told or 'nothing; there was nothing'}")
+    found_none = "nothing" if cleaned.outstanding else "nothing; there was nothing"
+    click.echo(f"removed: {told or found_none}")
     sys.exit(1 if cleaned.outstanding else 0)

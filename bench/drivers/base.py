@@ -37,12 +37,16 @@ class Site:
     """What the drivers may know of the place where their networks are to be.
 
     ``mtu`` is the smallest MTU of the hosts' data interfaces, in bytes; ``overlay_subnet`` an IPv4
-    network that none of the hosts uses; ``macvlan_subnet`` the one to number macvlan from.
+    network that none of the hosts uses; ``macvlan_subnet`` the one to number macvlan from;
+    ``in_use`` the networks that each host uses already. ``swarm_elsewhere`` are the hosts that are
+    in the swarm with another address than that of the data network, and that address.
     """
 
     mtu: int
     overlay_subnet: IPv4Network
     macvlan_subnet: IPv4Network
+    in_use: Mapping[str, tuple[IPv4Network, ...]] = field(default_factory=dict)
+    swarm_elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,10 @@ class Driver(ABC):
     access: ClassVar[Mapping[Placement, Access]]
     needs: str
     existing: str | None = None
+
+    def refusal(self, site: Site) -> str:
+        """Why this driver must not be used at this site; empty where it may be."""
+        return ""
 
     def network(self, site: Site) -> NetworkSpec | None:
         """The network that services of every host attach to; None for an existing one."""

@@ -18,6 +18,16 @@ class MacvlanDriver(Driver):
         "(most clouds do not)"
     )
 
+    def refusal(self, site: Site) -> str:
+        for host, networks in site.in_use.items():
+            for network in networks:
+                if network.prefixlen > 0 and network.overlaps(site.macvlan_subnet):
+                    return (
+                        f"netbench_macvlan_subnet {site.macvlan_subnet} overlaps {network}, which "
+                        f"{host} uses; set it to an IPv4 network that is free on this layer 2"
+                    )
+        return ""
+
     def network(self, site: Site) -> NetworkSpec:
         return NetworkSpec("macvlan", "swarm", from_config=True)
 

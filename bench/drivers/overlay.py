@@ -14,6 +14,15 @@ class OverlayDriver(Driver):
     access: ClassVar = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
     needs = "VXLAN in the kernel; UDP 4789 and 7946 and TCP 7946 open between the hosts"
 
+    def refusal(self, site: Site) -> str:
+        for host, address in site.swarm_elsewhere.items():
+            return (
+                f"{host} is in the swarm with the address {address}, which is not on the data "
+                "network: overlay traffic would take another network than the baseline's; form "
+                "the swarm on the data addresses, or leave it and let netbench do so"
+            )
+        return ""
+
     def network(self, site: Site) -> NetworkSpec:
         # The engine takes the underlay's MTU here and subtracts VXLAN's 50 bytes by itself.
         return NetworkSpec(

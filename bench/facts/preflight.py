@@ -106,9 +106,13 @@ def check(inventory: Inventory, reach: Callable[[Iterable[Host]], Fleet] = conne
 
 
 def ports_of(inventory: Inventory) -> Ports:
-    """The ports that hosts must reach each other at: the swarm's, and those of the servers that
-    run in the hosts' own network."""
-    servers = (inventory.port_base + one.port for one in workloads.known().values())
+    """The ports that hosts must reach each other at: the swarm's, those of the servers that run in
+    the hosts' own network, and those that Docker publishes for the ones that do not."""
+    servers = [
+        inventory.port_base + one.port + published
+        for one in workloads.known().values()
+        for published in (0, workloads.PUBLISHED)
+    ]
     return Ports((*between.SWARM_TCP, *sorted(servers)), between.SWARM_UDP)
 
 

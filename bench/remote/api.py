@@ -216,8 +216,6 @@ class Engine(Protocol):
         """Run a command in a container to its end; RemoteTimeout ends it."""
         ...
 
-    def logs(self, container: str, lines: int = 20) -> str: ...
-
 
 class Machine(Protocol):
     """One host in reach: its shell and its engine over one connection."""

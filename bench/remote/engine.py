@@ -176,11 +176,6 @@ class DockerEngine:
         execution = Execution(self._connection, self._client(), self._dialer)
         return execution.run(container, argv, timeout)
 
-    def logs(self, container: str, lines: int = 20) -> str:
-        with told(self._connection, f"docker logs {container[:24]}"):
-            said = self._client().logs(container, tail=lines)
-            return bytes(said).decode(errors="replace")
-
     def _client(self, timeout: int = ASK) -> Any:
         """The SDK's client whose calls fail after ``timeout`` seconds of silence.
 

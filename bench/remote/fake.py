@@ -53,13 +53,12 @@ class FakeWorld:
         self.machines[name] = FakeMachine(Host(name, f"198.18.0.{len(self.machines) + 1}"), self)
         return self.machines[name]
 
-    def swarm_of(self, name: str) -> FakeSwarm | None:
-        return self.machines[name].swarm
-
 
 class FakeMachine:
     """One host: its own shell and engine. ``lost`` makes every call fail as a dead host's does;
-    ``refuses`` names network drivers that its kernel lacks."""
+    ``refuses`` names network drivers that its kernel lacks,
+    ``refuses_services`` parts of the names of services that it will not take; ``join_hangs`` leaves
+    a join under way for good."""
 
     def __init__(self, host: Host, world: FakeWorld) -> None:
         self.host = host
@@ -69,6 +68,9 @@ class FakeMachine:
         self.own: dict[str, Labelled] = {}
         self.refuses: set[str] = set()
         self.architecture = "x86_64"
+        self.refuses_services: set[str] = set()
+        self.join_hangs = False
+        self.pending = False
         self.lost = False
         self.closed = False
         self.commands: dict[tuple[str, ...], str] = {
@@ -135,6 +137,10 @@ class FakeMachine:
 
     def swarm_join(self, address: str, manager: str, token: str) -> None:
         self._alive()
+        if self.join_hangs:
+            # As an engine does that cannot reach the manager: it gives the call up, not the join.
+            self.pending = True
+            raise EngineError(self.host.name, "Timeout was reached before node joined")
         for machine in self.world.machines.values():
             swarm = machine.swarm
             if swarm is not None and token == f"SWMTKN-secret-{machine.host.name}":
@@ -148,6 +154,7 @@ class FakeMachine:
         if self.swarm is not None:
             self.swarm.members.pop(self.host.name, None)
         self.swarm = None
+        self.pending = False
 
     def nodes(self) -> tuple[Node, ...]:
         return tuple(
@@ -173,6 +180,8 @@ class FakeMachine:
         return made.object_id
 
     def create_service(self, spec: ServiceSpec) -> str:
+        if any(word in spec.name for word in self.refuses_services):
+            raise EngineError(self.host.name, f"service {spec.name} is refused")
         key = self._id()
         self._managed().services[key] = spec
         return key
@@ -230,10 +239,6 @@ class FakeMachine:
         self._alive()
         return self.world.tool(self, container, argv)
 
-    def logs(self, container: str, lines: int = 20) -> str:
-        self._alive()
-        return ""
-
     def _alive(self) -> None:
         if self.lost:
             raise HostUnreachable(self.host.name, "the connection was lost")
@@ -245,6 +250,8 @@ class FakeMachine:
         return self.swarm
 
     def _state(self) -> SwarmState:
+        if self.pending:
+            return SwarmState("pending", managers=("",))
         if self.swarm is None:
             return SwarmState("inactive")
         return SwarmState(

@@ -50,16 +50,15 @@ def network(
 def service(spec: ServiceSpec) -> dict[str, Any]:
     """The body of ``POST /services/create``: one task, on its node, started again if it ends.
 
-    The command takes the place of the image's entrypoint. The image is used as the node has it: the
-    engine is not asked to resolve it at a registry.
+    The command takes the place of the image's entrypoint. An image that is named by its id is
+    used as the node has it; one with another name the node looks for at its registry first.
     """
     container: dict[str, Any] = {
         "Image": spec.image,
         "Command": list(spec.command),
         "Env": [f"{name}={value}" for name, value in spec.environment.items()],
         "Labels": dict(spec.labels),
-        # Nothing of a server or an idle client needs to be saved at the end.
-        "StopGracePeriod": _SECOND,
+        "StopGracePeriod": round(spec.stop_grace * _SECOND),
         "Mounts": [
             {"Type": "tmpfs", "Target": mount.target, "TmpfsOptions": {"SizeBytes": mount.size}}
             for mount in spec.tmpfs

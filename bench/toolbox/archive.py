@@ -71,12 +71,14 @@ def write_layer(tree: Path, layer: Path) -> None:
             out.addfile(_normal(file, path), io.BytesIO(data))
 
 
-def write_archive(layer: Path, out: IO[bytes], architecture: str) -> tuple[str, str]:
+def write_archive(
+    layer: Path, out: IO[bytes], architecture: str, tools: Mapping[str, str]
+) -> tuple[str, str]:
     """Write the docker-archive for ``layer``; returns the image's id and its reference."""
     with layer.open("rb") as file:
         diff = hashlib.file_digest(file, "sha256").hexdigest()
     reference = f"{REPOSITORY}:{diff[:12]}"
-    config = _json(_config(diff, architecture))
+    config = _json(_config(diff, architecture, tools))
     config_id = hashlib.sha256(config).hexdigest()
     # One entry a list: engines read more than one image from an archive.
     manifest = [
@@ -115,7 +117,7 @@ def _normal(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo:
     return member
 
 
-def _config(diff: str, architecture: str) -> dict[str, Any]:
+def _config(diff: str, architecture: str, tools: Mapping[str, str]) -> dict[str, Any]:
     name, variant = oci_architecture(architecture)
     created = datetime.fromtimestamp(recipe.EPOCH, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
@@ -125,7 +127,10 @@ def _config(diff: str, architecture: str) -> dict[str, Any]:
         "created": created,
         "config": {
             "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-            "Labels": {labels.TOOLBOX: diff[:12]},
+            "Labels": {
+                labels.TOOLBOX: diff[:12],
+                **{labels.TOOL + tool: version for tool, version in tools.items()},
+            },
             "WorkingDir": "/",
         },
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{diff}"]},

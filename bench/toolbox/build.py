@@ -83,7 +83,7 @@ def _build(folder: Path, stem: str, architecture: str, tell: Callable[[str], Non
         tools = _tools(tree, work / "dpkg")
         write_layer(tree, layer)
         with packed.open("wb") as out:
-            image_id, reference = write_archive(layer, out, architecture)
+            image_id, reference = write_archive(layer, out, architecture, tools)
             out.flush()
             os.fsync(out.fileno())
         archive = Archive(

@@ -32,6 +32,11 @@ class Workload(ABC):
     def server(self, address: str, port: int) -> tuple[str, ...]:
         """The command that serves on TCP ``port`` of ``address`` until it is ended."""
 
+    def probe(self, address: str, port: int) -> tuple[str, ...]:
+        """A command that shows in an instant whether the server answers, and exits with 0 if so;
+        nothing where the probe that every path gets (an HTTP request) is enough."""
+        return ()
+
     @abstractmethod
     def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:
         """The command that measures for ``duration`` seconds after ``warmup`` seconds."""

@@ -29,6 +29,12 @@ class Iperf3Tcp(Workload):
     def server(self, address: str, port: int) -> tuple[str, ...]:
         return ("iperf3", "--server", "--json", "--bind", address, "--port", str(port))
 
+    def probe(self, address: str, port: int) -> tuple[str, ...]:
+        return (
+            *("iperf3", "--client", address, "--port", str(port)),
+            *("--bytes", "128K", "--connect-timeout", "3000"),
+        )
+
     def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:
         # --get-server-output brings the receiver's own intervals: the sender's count what went
         # into its socket buffer, not what arrived.

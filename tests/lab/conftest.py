@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -104,7 +105,17 @@ def footprint(on_host: Callable[..., str], hosts: list[str]) -> Callable[[], str
     )
 
     def look() -> str:
-        found = {host: sorted(on_host(host, "; ".join(parts)).splitlines()) for host in hosts}
+        # Which of its own chains the engine jumps to, and in which order, changes when a swarm
+        # comes or goes. What networks and published ports add is in other rules.
+        housekeeping = re.compile("DOCKER-(USER|INGRESS|ISOLATION)")
+        found = {
+            host: sorted(
+                line
+                for line in on_host(host, "; ".join(parts)).splitlines()
+                if not housekeeping.search(line)
+            )
+            for host in hosts
+        }
         return json.dumps(found, indent=1)
 
     return look

@@ -328,10 +328,12 @@ def test_a_taken_port_is_told_before_any_trial(
         done = netbench("run", "-i", lab_inventory, "--out", tmp_path, "--name", "r", *QUICK)
     finally:
         on_host(hosts[1], "kill $(cat /tmp/l)")
-    run = load(tmp_path / "r")
-    told = [t for t in run.trials if t.cell.driver == "host" and t.pair.server == hosts[1]]
-    assert {t.status for t in told} == {Status.SKIPPED}, done.err
-    assert "15280" in told[0].reason
+    assert done.code == 1
+    last = done.err.splitlines()[-1]
+    assert "the baseline, host, does not work" in last
+    assert f"{hosts[1]}: " in last
+    assert "15280" in last
+    assert not load(tmp_path / "r").trials
     assert footprint() == before
 
 

@@ -20,12 +20,12 @@ def facts(name: str, mtu: int) -> HostFacts:
     return HostFacts(name, "os", "6.1", "28.0", "x86_64", 2, 1, "10.0.0.1", "eth0", mtu)
 
 
-def nets(*texts: str) -> list[IPv4Network]:
-    return [IPv4Network(text) for text in texts]
+def nets(*texts: str) -> tuple[IPv4Network, ...]:
+    return tuple(IPv4Network(text) for text in texts)
 
 
 def test_the_smallest_mtu_decides() -> None:
-    site = choose_site([facts("a", 9001), facts("b", 1460)], [], MACVLAN)
+    site = choose_site([facts("a", 9001), facts("b", 1460)], {}, MACVLAN)
     assert site.mtu == 1460
     for name in ("overlay", "bridge"):
         spec = drivers.known()[name].network(site)
@@ -44,28 +44,33 @@ def test_the_smallest_mtu_decides() -> None:
     )
 )
 def test_the_overlay_never_overlaps_what_the_hosts_use(taken: list[IPv4Network]) -> None:
-    site = choose_site([facts("a", 1500)], taken, MACVLAN)
+    site = choose_site([facts("a", 1500)], {"a": tuple(taken)}, MACVLAN)
     assert not any(site.overlay_subnet.overlaps(network) for network in taken)
 
 
 def test_hosts_that_use_every_private_address_leave_none_for_the_overlay() -> None:
     with pytest.raises(DeployError, match="no /24 is free"):
         choose_site(
-            [facts("a", 1500)], nets("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"), MACVLAN
+            [facts("a", 1500)],
+            {"a": nets("10.0.0.0/8", "172.16.0.0/12"), "b": nets("192.168.0.0/16")},
+            MACVLAN,
         )
 
 
 def test_a_default_route_does_not_take_everything() -> None:
-    assert choose_site([facts("a", 1500)], nets("0.0.0.0/0"), MACVLAN).overlay_subnet
+    site = choose_site([facts("a", 1500)], {"a": nets("0.0.0.0/0")}, MACVLAN)
+    assert drivers.known()["macvlan"].refusal(site) == ""
 
 
-def test_a_macvlan_subnet_that_a_host_uses_is_refused() -> None:
-    with pytest.raises(DeployError, match=r"198\.19\.0\.0/16 overlaps 198\.19\.4\.0/24"):
-        choose_site([facts("a", 1500)], nets("198.19.4.0/24"), MACVLAN)
+def test_macvlan_refuses_a_subnet_that_a_host_uses_and_names_the_host() -> None:
+    site = choose_site([facts("a", 1500)], {"a": (), "b": nets("198.19.4.0/24")}, MACVLAN)
+    refusal = drivers.known()["macvlan"].refusal(site)
+    assert "198.19.0.0/16 overlaps 198.19.4.0/24, which b uses" in refusal
+    assert drivers.known()["overlay"].refusal(site) == ""
 
 
 def test_every_host_numbers_macvlan_from_a_range_of_its_own() -> None:
-    site = choose_site([facts("a", 1500)], [], MACVLAN)
+    site = choose_site([facts("a", 1500)], {}, MACVLAN)
     ranges = []
     for index in range(20):
         spec = drivers.known()["macvlan"].host_network(site, SiteHost(index, "h", "eth1"))

@@ -1,13 +1,15 @@
 """A run from plan to stored result on hosts in memory: what it stores, and how it ends."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from bench import drivers, images, workloads
-from bench.errors import HostUnreachable, ImageError, RemoteTimeout, UsageError
+from bench.errors import HostUnreachable, ImageError, RemoteTimeout, StoreError, UsageError
 from bench.model import Inventory, Placement, Plan, PlannedTrial, Status, Trial
 from bench.plan import make_plan
 from bench.remote.api import Completed
@@ -51,7 +53,7 @@ def answering(machine: FakeMachine, address: str, port: int) -> bytes:
         swarm = other.swarm
         for spec in swarm.services.values() if swarm else ():
             owner = next(h for h in machine.world.machines.values() if node(h) == spec.node_id)
-            if spec.labels["netbench.role"] != "server":
+            if "-server-" not in spec.name:
                 continue
             at_host = owner.host.address == address and (
                 port in spec.published.values()
@@ -193,6 +195,7 @@ def test_a_path_that_does_not_work_is_skipped_but_only_that_one(
         ("macvlan", Placement.CROSS_HOST, "a")
     ]
     assert "no answer within 3 s" in skipped[0].reason
+    assert "more than one MAC address" in skipped[0].reason
 
 
 def test_an_answer_from_the_wrong_server_is_not_measured(
@@ -216,9 +219,9 @@ def test_a_tool_that_fails_or_hangs_fails_its_trial_and_nothing_else(
     world: FakeWorld, tmp_path: Path
 ) -> None:
     def sick(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
-        if argv[0] == "iperf3" and "overlay" in container:
+        if "--json" in argv and "overlay" in container:
             return Completed(1, b'{"error": "unable to connect to server"}', b"")
-        if argv[0] == "iperf3" and "macvlan" in container:
+        if "--json" in argv and "macvlan" in container:
             raise RemoteTimeout(machine.host.name, "iperf3 did not end within 11 s")
         return working(machine, container, argv)
 
@@ -299,7 +302,8 @@ def test_an_existing_swarm_is_used_and_stays(world: FakeWorld, tmp_path: Path) -
     world.machines["b"].swarm_init("198.18.0.2", {})
     token = world.machines["b"].worker_token()
     for name in ("a", "c"):
-        world.machines[name].swarm_join("x", "198.18.0.2", token)
+        machine = world.machines[name]
+        machine.swarm_join(machine.host.address, "198.18.0.2", token)
     outcome = go(world, tmp_path)
     assert outcome.counts[Status.COMPLETED] == 16
     swarm = world.machines["b"].swarm
@@ -336,3 +340,150 @@ def test_a_swarm_that_another_run_left_is_not_mistaken_for_the_users(
     outcome = go(world, tmp_path)
     assert "netbench clean" in outcome.end.message
     assert world.machines["a"].swarm is not None
+
+
+def test_a_workload_whose_own_server_does_not_answer_is_skipped(
+    world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.probe.PROBE_WITHIN", 0.0)
+
+    def shut(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "iperf3" and "--bytes" in argv and "bridge" in container:
+            return Completed(1, b"", b"iperf3: error - unable to connect to server")
+        return working(machine, container, argv)
+
+    world.tool = shut
+    run = load(go(world, tmp_path).path)
+    bridge = [t for t in run.trials if t.cell.driver == "bridge"]
+    assert {t.status for t in bridge} == {Status.SKIPPED}
+    assert "unable to connect to server" in bridge[0].reason
+
+
+def test_without_a_baseline_there_is_no_run(
+    world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.probe.PROBE_WITHIN", 0.0)
+
+    def shut(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "netbench-probe" and "host-client" in container:
+            return Completed(1, b"", b"connection refused")
+        return working(machine, container, argv)
+
+    world.tool = shut
+    outcome = go(world, tmp_path)
+    assert outcome.end.outcome == "failed"
+    assert "the baseline, host, does not work" in outcome.end.message
+    assert "connection refused" in outcome.end.message
+    assert not load(outcome.path).trials
+    assert is_clean(world)
+
+
+def test_a_service_that_is_refused_skips_its_driver(world: FakeWorld, tmp_path: Path) -> None:
+    world.machines["a"].refuses_services.add("overlay-server-2")
+    outcome = go(world, tmp_path)
+    assert outcome.end.outcome == "finished"
+    run = load(outcome.path)
+    assert {t.cell.driver for t in run.trials if t.status is Status.SKIPPED} == {"overlay"}
+    assert is_clean(world)
+
+
+def test_overlay_is_not_measured_over_another_network_than_the_baseline(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    world.machines["a"].swarm_init("198.18.0.1", {})
+    token = world.machines["a"].worker_token()
+    world.machines["b"].swarm_join("192.0.2.2", "198.18.0.1", token)
+    world.machines["c"].swarm_join("198.18.0.3", "198.18.0.1", token)
+    run = load(go(world, tmp_path).path)
+    skipped = {t.cell.driver: t.reason for t in run.trials if t.status is Status.SKIPPED}
+    assert list(skipped) == ["overlay"]
+    assert "b is in the swarm with the address 192.0.2.2" in skipped["overlay"]
+
+
+def test_a_join_that_goes_on_by_itself_is_undone(world: FakeWorld, tmp_path: Path) -> None:
+    world.machines["c"].join_hangs = True
+    outcome = go(world, tmp_path)
+    assert outcome.end.outcome == "failed"
+    assert "TCP 2377 of a (198.18.0.1) must be open to c" in outcome.end.message
+    assert not world.machines["c"].pending
+    assert is_clean(world)
+    assert "SWMTKN" not in outcome.end.message
+
+
+def test_a_slow_answer_after_a_failed_trial_does_not_end_the_run(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    def slow(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "sh":
+            raise RemoteTimeout(machine.host.name, "sh did not end within 5 s")
+        if argv[0] == "iperf3" and "--json" in argv and "overlay" in container:
+            return Completed(1, b'{"error": "unable to connect to server"}', b"")
+        return working(machine, container, argv)
+
+    world.tool = slow
+    outcome = go(world, tmp_path)
+    assert outcome.end.outcome == "finished"
+    assert outcome.counts[Status.FAILED] == 4
+
+
+def test_a_server_without_an_address_is_never_replaced_by_another(
+    world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.probe.PROBE_WITHIN", 0.0)
+    monkeypatch.setattr(FakeMachine, "addresses", lambda _self, _container: {})
+    run = load(go(world, tmp_path).path)
+    status = {(t.cell.driver, t.cell.placement): t.status for t in run.trials}
+    assert status["overlay", Placement.CROSS_HOST] is Status.SKIPPED
+    assert status["bridge", Placement.SAME_HOST] is Status.SKIPPED
+    assert status["host", Placement.CROSS_HOST] is Status.COMPLETED
+
+
+@pytest.mark.parametrize("fault", [SystemExit(1), BrokenPipeError(), OSError(28, "No space")])
+def test_a_watcher_that_breaks_ends_its_watching_and_not_the_run(
+    world: FakeWorld, tmp_path: Path, fault: BaseException
+) -> None:
+    def leave(_trial: Trial) -> None:
+        raise fault
+
+    watcher = Watcher(leave)
+    outcome = go(world, tmp_path, watcher)
+    assert outcome.end.outcome == "finished"
+    assert len(watcher.trials) == 1
+    assert is_clean(world)
+
+
+def test_a_second_signal_does_not_stop_the_clean_up(world: FakeWorld, tmp_path: Path) -> None:
+    def press_twice(_trial: Trial) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    outcome = go(world, tmp_path, Watcher(press_twice))
+    assert outcome.end.outcome == "interrupted"
+    assert is_clean(world)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_what_cannot_be_written_ends_the_run_and_the_hosts_are_clean(
+    world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise StoreError("raw: No space left on device", "make room")
+
+    monkeypatch.setattr("bench.store.RunWriter.raw", full)
+    outcome = go(world, tmp_path)
+    assert outcome.end.outcome == "failed"
+    assert "No space left on device" in outcome.end.message
+    assert is_clean(world)
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_any_host_is_asked(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    watcher = Watcher()
+    with pytest.raises(StoreError, match="file"):
+        go(world, tmp_path, watcher, out=tmp_path / "file" / "results")
+    assert watcher.stages == []

@@ -110,7 +110,8 @@ def test_build_makes_an_archive_whose_id_is_its_configs_digest(
     described = json.loads(config)
     assert described["rootfs"]["diff_ids"] == [f"sha256:{diff}"]
     assert archive.reference == f"netbench-toolbox:{diff[:12]}"
-    assert described["config"]["Labels"] == {"netbench.toolbox": diff[:12]}
+    tools = {f"netbench.tool.{name}": version for name, version in archive.tools.items()}
+    assert described["config"]["Labels"] == {"netbench.toolbox": diff[:12], **tools}
     assert described["architecture"] == archive.architecture
     assert archive.tools["iperf3"] == "1.0"
     assert set(archive.tools) == set(recipe.TOOLS)
