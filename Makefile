@@ -1,5 +1,5 @@
 # netbench: what a user and a developer run. `make demo` and `make test` need nothing before them.
-.PHONY: help prerequisites venv dev demo check unit lab test bench lock clean
+.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,7 +12,10 @@ help:
 	@echo "make venv    .venv with netbench, from requirements.lock"
 
 prerequisites:
-	@scripts/prerequisites
+	@scripts/prerequisites controller
+
+lab-prerequisites:
+	@scripts/prerequisites lab
 
 .venv/.python:
 	$(PYTHON) -m venv .venv
@@ -30,10 +33,10 @@ prerequisites:
 venv: prerequisites
 	@$(MAKE) --no-print-directory .venv/.runtime
 
-dev: prerequisites
+dev: lab-prerequisites
 	@$(MAKE) --no-print-directory .venv/.dev
 
-demo: venv
+demo: lab-prerequisites venv
 	@scripts/demo
 
 check: dev

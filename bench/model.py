@@ -90,17 +90,6 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
-class Treatment:
-    """What is compared: a driver and the access by which the client reaches the server."""
-
-    driver: str
-    access: Access
-
-    def __str__(self) -> str:
-        return f"{self.driver}/{self.access}"
-
-
-@dataclass(frozen=True, slots=True)
 class Cell:
     """Treatment x placement x workload: one row of the report."""
 
@@ -108,10 +97,6 @@ class Cell:
     access: Access
     placement: Placement
     workload: str
-
-    @property
-    def treatment(self) -> Treatment:
-        return Treatment(self.driver, self.access)
 
     def __str__(self) -> str:
         return f"{self.driver}/{self.access}/{self.placement}/{self.workload}"

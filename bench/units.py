@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+# Between the bounds of an interval, and in place of a value that does not exist.
+DASH = NOTHING = "\N{EN DASH}"
+
 _PREFIXES = {
-    "bit/s": ((1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")),
-    "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    "bit/s": ((1e12, "Tbit/s"), (1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")),
+    "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
     "1/s": ((1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A unit to show values in: a value of the metric's own unit divided by ``factor``."""
+    """A unit to show values in: its name, and how much of the stored unit one of it is."""
 
-    factor: float
     unit: str
+    size: float = 1.0
 
-    def show(self, value: float) -> str:
-        """The value in this unit with three significant digits, without the unit."""
-        scaled = value / self.factor
-        size = abs(scaled)
-        digits = 0 if size >= 100 or scaled == 0 else 1 if size >= 10 else 2
-        return f"{scaled:.{digits}f}"
+    def apply(self, value: float) -> float:
+        return value / self.size
+
+    def text(self, value: float | None) -> str:
+        """The value's three leading digits; an en dash for what does not exist."""
+        if value is None:
+            return NOTHING
+        # Counts are whole and stay so: 4 retransmits, not 4.00.
+        whole = self.size == 1 and value.is_integer() and abs(value) < 1e15
+        return f"{value:,.0f}" if whole else number(self.apply(value))
+
+    def span(self, bounds: tuple[float, float] | None) -> str:
+        return NOTHING if bounds is None else f"{self.text(bounds[0])}{DASH}{self.text(bounds[1])}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """``digits`` leading digits, never an exponent below 10^15, thousands grouped."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    magnitude = math.floor(math.log10(abs(value)))
+    if magnitude >= 15 or magnitude < -9:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
 
 
 def scale_for(value: float, unit: str) -> Scale:
     """The unit in which ``value`` reads best; to make rows compare, choose it once a table."""
-    for factor, name in _PREFIXES.get(unit, ()):
-        if abs(value) >= factor:
-            return Scale(factor, name)
     steps = _PREFIXES.get(unit)
-    return Scale(*steps[-1]) if steps else Scale(1.0, unit)
+    if steps is None or value == 0:
+        return Scale(unit)
+    size, name = next((step for step in steps if abs(value) >= step[0]), steps[-1])
+    return Scale(name, size)
 
 
 def human(value: float, unit: str) -> str:
     """One value with its unit."""
     scale = scale_for(value, unit)
-    return f"{scale.show(value)} {scale.unit}"
+    return f"{scale.text(value)} {scale.unit}"

@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from bench import units
 from bench.analysis.summary import CellSummary
 from bench.model import Access, Cell
-
-# Between the bounds of an interval, and in place of a value that does not exist.
-DASH = NOTHING = "\N{EN DASH}"
-
-
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """A unit to show values in: its name, and how much of the stored unit one of it is."""
-
-    unit: str
-    size: float = 1.0
-
-    def apply(self, value: float) -> float:
-        return value / self.size
-
-    def text(self, value: float | None) -> str:
-        """The value's three leading digits; an en dash for what does not exist."""
-        if value is None:
-            return NOTHING
-        # Counts are whole and stay so: 4 retransmits, not 4.00.
-        whole = self.size == 1 and value.is_integer() and abs(value) < 1e15
-        return f"{value:,.0f}" if whole else number(self.apply(value))
-
-    def span(self, bounds: tuple[float, float] | None) -> str:
-        return NOTHING if bounds is None else f"{self.text(bounds[0])}{DASH}{self.text(bounds[1])}"
+from bench.units import DASH, NOTHING, Scale, number
 
 
 def scale_for(unit: str, values: Iterable[float | None]) -> Scale:
@@ -42,8 +16,7 @@ def scale_for(unit: str, values: Iterable[float | None]) -> Scale:
     largest = max(present, default=0.0)
     if largest == 0:
         return Scale(unit)
-    chosen = units.scale_for(largest, unit)
-    return Scale(chosen.unit, chosen.factor)
+    return units.scale_for(largest, unit)
 
 
 def shared_scales(cells: Iterable[CellSummary]) -> dict[str, Scale]:
@@ -52,16 +25,6 @@ def shared_scales(cells: Iterable[CellSummary]) -> dict[str, Scale]:
     for cell in cells:
         medians.setdefault(cell.unit, []).append(cell.median)
     return {unit: scale_for(unit, values) for unit, values in medians.items()}
-
-
-def number(value: float, digits: int = 3) -> str:
-    """``digits`` leading digits, never an exponent below 10^15, thousands grouped."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    magnitude = math.floor(math.log10(abs(value)))
-    if magnitude >= 15 or magnitude < -9:
-        return f"{value:.{digits - 1}e}"
-    return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
 
 
 def ratio_text(ratio: float | None) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.analysis.display import Scale, absence, scale_for, treatment
+from bench.analysis.display import absence, scale_for, treatment
 from bench.analysis.summary import CellSummary, Summary
 from bench.charts.style import (
     FAINT,
@@ -22,6 +22,7 @@ from bench.charts.style import (
     title,
 )
 from bench.model import Cell, Metric
+from bench.units import Scale
 
 # More dots than these are a smear; beyond, an even selection in the order of the blocks is drawn.
 MOST_DOTS = 100

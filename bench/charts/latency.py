@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from bench.analysis.display import Scale, absence, scale_for, treatment
+from bench.analysis.display import absence, scale_for, treatment
 from bench.analysis.latency import Latency
 from bench.analysis.summary import CellSummary, Summary
 from bench.charts.style import Look, figure, footer, looks, panel_title, title
 from bench.model import Cell, Placement
+from bench.units import Scale
 
 _TICKS = (50.0, 90.0, 99.0, 99.9, 99.99, 99.999)
 

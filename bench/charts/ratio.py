@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bench.analysis.display import absence, number, ratio_span, treatment
+from bench.analysis.display import absence, ratio_span, treatment
 from bench.analysis.summary import CellSummary, Summary
 from bench.charts.style import (
     FAINT,
@@ -23,6 +23,7 @@ from bench.charts.style import (
     title,
 )
 from bench.model import Better, Cell, Metric, Placement
+from bench.units import number
 
 # A linear axis on which the largest ratio is more than these times the smallest hides the small.
 _WIDE = 4.0

@@ -45,6 +45,13 @@ inventory_option = click.option(
     help="Ansible YAML inventory of the hosts.",
 )
 
+
+def _folder_name(_ctx: click.Context, _param: click.Parameter, name: str | None) -> str | None:
+    if name is not None and (name in {"", ".", ".."} or Path(name).name != name):
+        raise click.BadParameter(f"{name!r} is not a folder's name: leave out slashes and dots")
+    return name
+
+
 _OPTIONS = (
     inventory_option,
     click.option(
@@ -88,6 +95,20 @@ _OPTIONS = (
         type=click.IntRange(0, 2**32 - 1),
         default=None,
         help="Seed of the blocks' orders; a random one by default. It is recorded.",
+    ),
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=Path("results"),
+        show_default=True,
+        metavar="FOLDER",
+        help="Where the run's own folder is made.",
+    ),
+    click.option("--name", callback=_folder_name, help="The run's folder; its id by default."),
+    click.option(
+        "--image",
+        metavar="REF",
+        help="A toolbox image in your own registry, instead of building and sending one.",
     ),
 )
 

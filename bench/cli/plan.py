@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,7 +12,7 @@ from bench.cli._choices import choices, choosing
 
 @click.command(name="plan")
 @choosing
-def command(**options: Any) -> None:
+def command(*, out: Path, name: str | None, image: str | None, **options: Any) -> None:
     """Print the matrix that `netbench run` would measure with the same options, and how long it
     takes. Connects to nothing."""
     from rich.console import Console
@@ -21,6 +22,8 @@ def command(**options: Any) -> None:
     from bench.model import Placement
     from bench.plan import estimate
 
+    # What only `run` acts on is taken too: a command line can be tried out by changing its verb.
+    del out, name, image
     plan = choices(**options).plan
     table = Table(box=None, pad_edge=False, header_style="bold")
     placements = [

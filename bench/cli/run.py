@@ -16,21 +16,7 @@ if TYPE_CHECKING:
 
 @click.command(name="run")
 @choosing
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    metavar="FOLDER",
-    help="Where the run's own folder is made.",
-)
-@click.option("--name", metavar="NAME", help="The run's folder; its id by default.")
-@click.option(
-    "--image",
-    metavar="REF",
-    help="A toolbox image in your own registry, instead of building and sending one.",
-)
-def command(out: Path, name: str | None, image: str | None, **options: Any) -> None:
+def command(*, out: Path, name: str | None, image: str | None, **options: Any) -> None:
     """Measure every cell once per block and store each trial as it ends; then print the table and
     write the report.
 
@@ -41,12 +27,9 @@ def command(out: Path, name: str | None, image: str | None, **options: Any) -> N
     from rich.console import Console
 
     from bench.cli._progress import progress_for
-    from bench.errors import UsageError
     from bench.remote.fleet import connect
     from bench.runner import Request, execute
 
-    if name is not None and (name in {"", ".", ".."} or Path(name).name != name):
-        raise UsageError(f"--name {name!r} is not a folder's name", "leave out slashes and dots")
     chosen = choices(**options)
     request = Request(
         inventory=chosen.inventory,

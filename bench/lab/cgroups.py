@@ -43,7 +43,7 @@ def _remove(group: Path, deadline: float) -> None:
             # For a moment after its last process ended a group still counts as busy.
             if fault.errno != errno.EBUSY or time.monotonic() > deadline:
                 raise LabError(
-                    f"{group}: {fault.strerror}", "run `netbench lab down` again"
+                    f"{group}: {fault.strerror}", "run `netbench lab down` for this lab again"
                 ) from fault
             time.sleep(0.05)
         else:

@@ -63,5 +63,6 @@ def _read(path: Path) -> str:
         return path.read_text()
     except OSError as fault:
         raise LabError(
-            f"{path}: {fault.strerror}", "run `netbench lab down` and then `netbench lab up`"
+            f"{path}: {fault.strerror}",
+            "run `netbench lab down` for this lab and then `netbench lab up`",
         ) from fault

@@ -118,7 +118,7 @@ def _must_be_well(lab: Lab, size: int | None) -> None:
         if host.problem:
             raise LabError(
                 f"{host.name}: {host.problem}",
-                f"run `netbench lab down --name {lab.name}` and then `netbench lab up` again",
+                f"run `netbench lab down --name {lab.name}` and then `lab up` with that name again",
             )
 
 

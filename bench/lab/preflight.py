@@ -85,7 +85,7 @@ def _kernel() -> list[str]:
     if modprobe:
         # As dockerd itself does. What is built in, or refused, shows in the checks below.
         subprocess.run(
-            [modprobe, "--all", "--quiet", "overlay", "veth", "bridge"],
+            [modprobe, "--all", "--quiet", "overlay", "veth", "bridge", "br_netfilter"],
             check=False,
             capture_output=True,
         )

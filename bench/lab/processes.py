@@ -79,7 +79,7 @@ def kill(lab: str) -> None:
                     names = ", ".join(f"{p.host} (process {p.pid})" for p in found(lab))
                     raise LabError(
                         f"lab {lab}: the kernel does not end {names}",
-                        "look at `dmesg`, then run `netbench lab down` again",
+                        "look at `dmesg`, then run `netbench lab down` for this lab again",
                     )
         if time.monotonic() > deadline:
             raise LabError(f"lab {lab}: processes keep appearing", "is another one starting it?")

@@ -106,7 +106,7 @@ def _remove(folder: Path) -> None:
     except OSError as fault:
         raise LabError(
             f"{fault.filename or folder}: {fault.strerror}",
-            "see what still uses it, then run `netbench lab down` again",
+            "see what still uses it, then run `netbench lab down` for this lab again",
         ) from fault
     _prune(folder.parent)
 

@@ -24,6 +24,8 @@ from bench.lab.layout import DATA_INTERFACE, SWITCH, UNDERLAY, Lab
 
 GONE_TIMEOUT = 10.0
 TRUNK = "ctl"
+# The shortest prefix, in bits, of a route that is a network's and not a part of the default's.
+WIDEST = 8
 
 
 def free_subnet(taken: set[int]) -> int:
@@ -34,7 +36,8 @@ def free_subnet(taken: set[int]) -> int:
         if subnet not in taken and not any(network.overlaps(other) for other in used):
             return subnet
     raise LabError(
-        f"every /24 of {UNDERLAY} is in use on this machine", "run `netbench lab down --all`"
+        f"every /24 of {UNDERLAY} is in use on this machine",
+        "see `ip route`; `netbench lab down --all` removes the labs",
     )
 
 
@@ -77,7 +80,7 @@ def disconnect(lab: Lab) -> None:
             if time.monotonic() > deadline:
                 raise LabError(
                     f"{lab.controller_interface}: this interface does not go away",
-                    "look at `dmesg`, then run `netbench lab down` again",
+                    "look at `dmesg`, then run `netbench lab down` for this lab again",
                 )
 
 
@@ -126,5 +129,6 @@ def _networks(machine: IPRoute) -> Iterator[IPv4Network]:
         yield IPv4Network((address.get_attr("IFA_ADDRESS"), address["prefixlen"]), strict=False)
     for route in machine.get_routes(family=2):
         destination = route.get_attr("RTA_DST")
-        if destination:
+        # A VPN may halve the default route; a /24 on a link wins over that as over the whole.
+        if destination and route["dst_len"] >= WIDEST:
             yield IPv4Network((destination, route["dst_len"]), strict=False)

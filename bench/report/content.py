@@ -6,21 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis.display import (
-    NOTHING,
-    Scale,
-    absence,
-    number,
-    ratio_span,
-    scale_for,
-    shared_scales,
-    treatment,
-)
+from bench.analysis.display import absence, ratio_span, scale_for, shared_scales, treatment
 from bench.analysis.latency import PERCENTILES
 from bench.analysis.summary import CellSummary, Summary
 from bench.model import HostFacts, Metric, Placement, RunEnd, RunInfo
 from bench.report.words import compared, judgement, missing, printable, sentences, trust, unfinished
 from bench.store import StoredRun
+from bench.units import NOTHING, Scale, number
 
 
 @dataclass(frozen=True, slots=True)

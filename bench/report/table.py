@@ -11,10 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.display import Scale, ratio_span, shared_scales, treatment
+from bench.analysis.display import ratio_span, shared_scales, treatment
 from bench.analysis.summary import CellSummary, Summary
 from bench.model import Placement
 from bench.report.words import judgement, missing, printable, trust
+from bench.units import Scale
 
 # Wide enough for the longest names of drivers and metrics; for output that is not a terminal.
 PLAIN_WIDTH = 100

@@ -17,7 +17,8 @@ _QUESTION = (
     "--format",
     "$(CREATED_BY)|$(LABEL)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)",
 )
-_REMOVABLE = ("cdrom:",)
+# What mmdebstrap takes as a mirror: not cdrom:, and not the mirror+file: of cloud images.
+_FETCHABLE = ("http://", "https://", "file:///", "copy:///")
 
 
 def find() -> str | None:
@@ -45,7 +46,7 @@ def choose(listing: str, codename: str) -> str | None:
         label, _, rest = rest.partition("|")
         suite, _, rest = rest.partition("|")
         component, _, uri = rest.partition("|")
-        if made_by != "Packages" or component != "main" or uri.startswith(_REMOVABLE) or not uri:
+        if made_by != "Packages" or component != "main" or not uri.startswith(_FETCHABLE):
             continue
         plain = suite in (codename, "stable", "oldstable", "testing", "unstable", "sid")
         if label == "Debian" or (not label and plain):

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bench.analysis.display import DASH, NOTHING, number, ratio_span, ratio_text, scale_for
+from bench.analysis.display import ratio_span, ratio_text, scale_for
 from bench.analysis.statistics import (
     confidence,
     median,
@@ -18,6 +18,7 @@ from bench.analysis.statistics import (
     paired_ratio,
     spread,
 )
+from bench.units import DASH, NOTHING, number
 
 VALUES = st.lists(st.floats(1e-9, 1e12), min_size=1, max_size=40).map(np.array)
 

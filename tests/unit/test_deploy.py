@@ -90,7 +90,7 @@ def test_every_host_numbers_macvlan_from_a_range_of_its_own() -> None:
         (0.000183, "s", "183 µs"),
         (0.0021, "s", "2.10 ms"),
         (12345.0, "1/s", "12.3 k/s"),
-        (7.0, "segments", "7.00 segments"),
+        (7.0, "segments", "7 segments"),
         (0.0, "bit/s", "0 bit/s"),
     ],
 )

@@ -17,7 +17,6 @@ from click.testing import CliRunner, Result
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from bench.analysis.display import DASH, NOTHING
 from bench.analysis.summary import summarise
 from bench.cli.report import command
 from bench.errors import NetbenchError, StoreError, UsageError
@@ -25,6 +24,7 @@ from bench.model import Placement, PlannedTrial, Status
 from bench.report import ReportPaths, render_table, write_report
 from bench.report.table import PLAIN_WIDTH
 from bench.store import FORMAT, StoredRun, load
+from bench.units import DASH, NOTHING
 
 from .synthetic import write_run
 
