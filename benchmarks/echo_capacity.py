@@ -152,7 +152,7 @@ def children_cpu() -> float:
 def show(found: dict[str, list[Measured]], workers: int, chosen: argparse.Namespace) -> None:
     print(
         f"{os.cpu_count()} CPUs, {workers} nginx workers, {chosen.blocks} blocks of "
-        f"{chosen.duration} s, medians. Load is CPU seconds a second.\n"
+        f"{chosen.duration} s; each column a median by itself. Load is CPU seconds a second.\n"
     )
     print(
         "| location | requests/s | server CPU/request | generator CPU/request "
