@@ -100,6 +100,10 @@ def _build(folder: Path, stem: str, architecture: str, tell: Callable[[str], Non
         description.write_text(json.dumps(described, indent=2) + "\n")
         packed.replace(archive.path)
         description.replace(folder / f"{stem}.json")
+    for old in folder.glob("toolbox-*"):
+        # Of recipes that are no more: nothing would ever ask for them again.
+        if old.name not in (f"{stem}.tar.gz", f"{stem}.json"):
+            old.unlink(missing_ok=True)
     tell(f"the toolbox image is built: {archive.path.stat().st_size / 1e6:.0f} MB")
     return archive
 
