@@ -8,10 +8,9 @@ executed in it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Network
 
 from bench import labels, workloads
 from bench.drivers.base import Driver, NetworkSpec, Site, SiteHost
@@ -31,10 +30,6 @@ POLL = 0.15
 # Inside a network namespace of its own a container is reached through that network alone.
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - see above
 SCRATCH = Mount("/run/netbench", 1 << 30)
-
-# Where the overlay's /24 is looked for; not in 10.0.0.0/9, where the engine puts its routing mesh
-# and most clouds their private networks.
-OVERLAY_POOLS = tuple(map(IPv4Network, ("10.128.0.0/9", "172.16.0.0/12", "192.168.0.0/16")))
 
 SERVER, CLIENT = "server", "client"
 HOST_NETWORK = "host"
@@ -327,33 +322,3 @@ def refreshed(deployment: Deployment, fleet: Fleet) -> Deployment:
     }
     tasks = {**deployment.tasks, **_with_addresses(fleet, replaced)}
     return replace(deployment, tasks=tasks)
-
-
-def choose_site(
-    facts: Iterable[HostFacts],
-    in_use: Mapping[str, tuple[IPv4Network, ...]],
-    macvlan_subnet: str,
-) -> Site:
-    """The addresses and MTU for the run's networks; the overlay's overlaps nothing in use.
-
-    Raises DeployError where no subnet is free for the overlay.
-    """
-    macvlan = IPv4Network(macvlan_subnet)
-    taken = [
-        network
-        for networks in (*in_use.values(), (macvlan,))
-        for network in networks
-        if network.prefixlen > 0
-    ]
-    free = (
-        candidate
-        for pool in OVERLAY_POOLS
-        if not any(pool.subnet_of(network) for network in taken)
-        for candidate in pool.subnets(new_prefix=24)
-        if not any(candidate.overlaps(network) for network in taken)
-    )
-    overlay = next(free, None)
-    if overlay is None:
-        pools = ", ".join(map(str, OVERLAY_POOLS))
-        raise DeployError(f"the hosts use all of {pools}: no /24 is free for the overlay")
-    return Site(min(fact.data_mtu for fact in facts), overlay, macvlan, in_use)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import drivers
-from bench.deploy import choose_site
 from bench.drivers.base import SiteHost
 from bench.errors import DeployError
 from bench.model import HostFacts
+from bench.site import choose_site
 from bench.units import human
 
 MACVLAN = "198.19.0.0/16"
