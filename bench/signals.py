@@ -20,7 +20,8 @@ def _handling(handler: Callable[[int, object], None] | signal.Handlers) -> Itera
         yield
     finally:
         for number in mine:
-            signal.signal(number, before[number])
+            # None stands for a handler that is not Python's: there is no putting it back.
+            signal.signal(number, before[number] or signal.SIG_DFL)
 
 
 @contextmanager
