@@ -51,7 +51,8 @@ def toolbox(lab_inventory: Path) -> Iterator[Toolbox]:
         # The id and the labels are what was computed here, without any engine.
         found = machine.engine.image_labels(archive.image_id)
         assert found == machine.engine.image_labels(archive.reference)
-        assert found == {"netbench.toolbox": archive.reference.partition(":")[2]}
+        tools = {f"netbench.tool.{name}": version for name, version in archive.tools.items()}
+        assert found == {"netbench.toolbox": archive.reference.partition(":")[2], **tools}
         toolbox = Toolbox(machine, archive.reference)
         try:
             deadline = time.monotonic() + 20
