@@ -26,20 +26,7 @@ SAMPLE_COLUMNS = (
     "status",
     "reason",
 )
-# Few different texts in very many rows: categories keep a run of 100,000 trials small.
-_REPEATED = (
-    "run",
-    "client",
-    "server",
-    "driver",
-    "access",
-    "placement",
-    "workload",
-    "metric",
-    "unit",
-    "status",
-    "reason",
-)
+_NUMBERS = {"sequence": "int64", "block": "int64", "value": "float64"}
 
 
 def samples_frame(run: StoredRun) -> pd.DataFrame:
@@ -50,11 +37,8 @@ def samples_frame(run: StoredRun) -> pd.DataFrame:
     the client really was on: the server's own where the placement is same-host.
     """
     frame = pd.DataFrame.from_records(list(_sample_rows(run)), columns=list(SAMPLE_COLUMNS))
-    kinds = {
-        **dict.fromkeys(_REPEATED, "category"),
-        **dict.fromkeys(("sequence", "block"), "int64"),
-        "value": "float64",
-    }
+    # Few different texts in very many rows: categories keep a run of 100,000 trials small.
+    kinds = {name: _NUMBERS.get(name, "category") for name in SAMPLE_COLUMNS}
     return frame.astype(kinds)
 
 
