@@ -91,15 +91,21 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Treatment x placement x workload: one row of the report."""
+    """Treatment x placement x workload: one row of the report.
+
+    ``aa`` above zero marks an A/A cell: the baseline measured once more under a label of its own
+    (the copy's number), to show what this run makes of a difference that is none.
+    """
 
     driver: str
     access: Access
     placement: Placement
     workload: str
+    aa: int = 0
 
     def __str__(self) -> str:
-        return f"{self.driver}/{self.access}/{self.placement}/{self.workload}"
+        copy = f" (A/A {self.aa})" if self.aa else ""
+        return f"{self.driver}{copy}/{self.access}/{self.placement}/{self.workload}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +133,27 @@ class PlannedTrial:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping:
+    """When a run of no fixed number of blocks ends.
+
+    ``target`` is the half-width that the 95 % intervals of the headline metrics' paired ratios are
+    to reach, as a share (0.03 for 3 %), or None to use the budget up; ``budget`` the wall time of
+    the whole run in seconds; no cell is settled before it has ``min_blocks`` pairs.
+    """
+
+    target: float | None
+    budget: float
+    min_blocks: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a run will do, in order, and how long each part is meant to take (seconds)."""
+    """What a run sets out to do; `bench.plan` lays out each of its blocks from the seed.
+
+    ``duration`` and ``warmup`` in seconds a trial. ``blocks`` is their number, or with ``stopping``
+    the most there can be. ``pin`` says which CPUs the two ends are held to: ``auto``, ``off`` or
+    ``CLIENT:SERVER`` with a CPU list each (see `bench.pinning`).
+    """
 
     hosts: tuple[str, ...]
     cells: tuple[Cell, ...]
@@ -136,7 +161,8 @@ class Plan:
     duration: int
     warmup: int
     seed: int
-    trials: tuple[PlannedTrial, ...]
+    stopping: Stopping | None = None
+    pin: str = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +192,69 @@ class Measurement:
     """What a workload's parser made of one execution of the tool.
 
     ``histogram`` is an encoded HdrHistogram of latencies in microseconds (three significant
-    digits), so that percentiles of several trials can be merged instead of averaged.
+    digits), so that percentiles of several trials can be merged instead of averaged. ``payload``
+    is how many bytes of the application's own crossed in the measured part, both ways together; 0
+    where the tool does not tell.
     """
 
     samples: tuple[Sample, ...]
     intervals: tuple[Interval, ...] = ()
     histogram: str | None = None
+    payload: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CoreUse:
+    """CPU time of one core between two readings, in seconds, by kind (see proc_stat(5)).
+
+    ``system`` and ``user`` are without the interrupts; ``steal`` is what the hypervisor gave to
+    others while this core had work to do.
+    """
+
+    user: float
+    system: float
+    softirq: float
+    irq: float
+    steal: float
+    idle: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndUse:
+    """What one host did while a trial's tool ran: the difference of two readings of its /proc.
+
+    ``seconds`` lie between the readings. ``load`` is the 1-minute load average after the trial;
+    ``retransmits`` the TCP segments that its kernel, containers included, sent again; ``drops`` the
+    packets lost in its receive queues and interfaces; ``pressure`` the share of the time in which
+    some task waited for a CPU (PSI), None where the kernel does not tell. ``frequency`` in Hz per
+    core where known. ``pinned`` is the list of CPUs that this trial's container was held to, empty
+    for all.
+    """
+
+    host: str
+    roles: tuple[str, ...]
+    seconds: float
+    cores: tuple[CoreUse, ...]
+    load: float
+    retransmits: int
+    drops: int
+    pressure: float | None = None
+    frequency: tuple[float, ...] = ()
+    pinned: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Bytes that one interface counted while a trial's tool ran, in and out together.
+
+    ``where`` says whose interface it is in the words of the path (`client container`, `vxlan`,
+    `data interface`, ...); ``host`` and ``interface`` which one exactly.
+    """
+
+    host: str
+    where: str
+    interface: str
+    moved: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +262,9 @@ class Trial:
     """One cell in one block, executed, as it is stored: one line of ``trials.jsonl``.
 
     ``started`` is Unix time in seconds; ``elapsed`` the wall time of the whole trial, ``tool`` the
-    part of it in which the tool ran. ``reason`` says why a trial was skipped or failed.
+    part of it in which the tool ran. ``reason`` says why a trial was skipped or failed. ``ends``
+    has one entry per host that took part, ``path`` the counters that attest the path;
+    ``unattested`` says what of the path could not be attested, and why.
     """
 
     sequence: int
@@ -195,13 +280,17 @@ class Trial:
     intervals: tuple[Interval, ...] = ()
     histogram: str | None = None
     raw: tuple[str, ...] = ()
+    ends: tuple[EndUse, ...] = ()
+    path: tuple[Passage, ...] = ()
+    unattested: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
     """What a host is made of: enough to say whether two runs were made on the same kind of thing.
 
-    ``memory`` in bytes, ``data_mtu`` in bytes.
+    ``memory`` in bytes, ``data_mtu`` in bytes; ``link_speed`` of the data interface in bit/s where
+    a real device tells it.
     """
 
     name: str
@@ -216,6 +305,24 @@ class HostFacts:
     data_mtu: int
     cpu_model: str = ""
     storage_driver: str = ""
+    link_speed: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PathFacts:
+    """What one interface on a treatment's path is set to, read once before the first block.
+
+    ``mtu`` in bytes; ``offloads`` the features of ethtool(8) that matter to tunnels and bulk
+    transfers, by name; ``route`` the kernel's route to the other end, as ``ip route get`` says it.
+    """
+
+    driver: str
+    host: str
+    where: str
+    interface: str
+    mtu: int
+    offloads: dict[str, bool] = field(default_factory=dict)
+    route: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +349,7 @@ class RunInfo:
     image: ImageFacts
     shared_kernel: bool
     networks: dict[str, dict[str, str]] = field(default_factory=dict)
+    paths: tuple[PathFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +357,8 @@ class RunEnd:
     """How a run ended, written to ``end.json`` after clean-up; times in seconds of wall clock.
 
     ``measuring`` is the time in which a tool ran (warm-up included), ``warming`` the warm-up's
-    part of it. ``outstanding`` names what could not be removed, by host.
+    part of it. ``outstanding`` names what could not be removed, by host. ``blocks`` is how many
+    blocks were begun, ``reading`` the time that reading counters and facts around trials took.
     """
 
     outcome: str
@@ -260,3 +369,5 @@ class RunEnd:
     warming: float
     teardown: float
     outstanding: tuple[str, ...] = ()
+    blocks: int = 0
+    reading: float = 0.0

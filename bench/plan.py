@@ -1,4 +1,4 @@
-"""From what the user asked for to the run's trials in order, and how long they will take. Pure.
+"""From what the user asked for to a run's blocks in order, and how long they will take. Pure.
 
 A block is one pass over all cells in a fresh seeded random order, so that slow drift of the
 machines falls on every treatment alike, and each block holds its own baseline to compare with. The
@@ -9,11 +9,13 @@ hosts never change, so every ratio is taken on one pair.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
+from bench.drivers import BASELINE
 from bench.drivers.base import Driver
 from bench.errors import UsageError
-from bench.model import Cell, HostPair, Placement, Plan, PlannedTrial
+from bench.model import Cell, HostPair, Placement, Plan, PlannedTrial, Stopping
 from bench.workloads.base import Workload
 
 # What a trial costs beside its tool's time, and what set-up and teardown cost: for estimates alone.
@@ -32,9 +34,14 @@ def make_plan(
     duration: int,
     warmup: int,
     seed: int,
+    aa: int | None = 0,
+    stopping: Stopping | None = None,
+    pin: str = "off",
 ) -> Plan:
     """The plan for these choices; the same arguments give the same plan.
 
+    ``aa`` is how often every baseline cell is measured once more as an A/A cell; None asks for a
+    single one, of the first workload across hosts where that is measured.
     Raises UsageError where a cross-host placement is asked of one host.
     """
     if Placement.CROSS_HOST in placements and len(hosts) < 2:
@@ -49,23 +56,54 @@ def make_plan(
         for driver in drivers
         if placement in driver.access
     )
-    pairs = _pairs(hosts)
-    shuffle = random.Random(seed)
-    trials: list[PlannedTrial] = []
-    for block in range(blocks):
-        for cell in shuffle.sample(cells, len(cells)):
-            trials.append(PlannedTrial(len(trials), block, pairs[block % len(pairs)], cell))
-    return Plan(tuple(hosts), cells, blocks, duration, warmup, seed, tuple(trials))
+    cells += tuple(_copies(cells, aa))
+    return Plan(tuple(hosts), cells, blocks, duration, warmup, seed, stopping, pin)
+
+
+def pairs(plan: Plan) -> tuple[HostPair, ...]:
+    """The pairs of neighbours over which the plan's blocks take turns, in their order."""
+    if len(plan.hosts) == 1:
+        return (HostPair(plan.hosts[0], plan.hosts[0]),)
+    following = [*plan.hosts[1:], plan.hosts[0]]
+    return tuple(HostPair(one, other) for one, other in zip(plan.hosts, following, strict=True))
+
+
+def trials_of(plan: Plan, block: int) -> tuple[PlannedTrial, ...]:
+    """All cells of one block (numbered from 0) in that block's own order.
+
+    A block depends on the seed and its number alone: it is the same whatever ran before it.
+    """
+    every = pairs(plan)
+    shuffle = random.Random(f"{plan.seed}/{block}")
+    first = block * len(plan.cells)
+    return tuple(
+        PlannedTrial(first + place, block, every[block % len(every)], cell)
+        for place, cell in enumerate(shuffle.sample(plan.cells, len(plan.cells)))
+    )
+
+
+def planned_trials(plan: Plan) -> Iterator[PlannedTrial]:
+    """The trials of every block of the plan, in order."""
+    for block in range(plan.blocks):
+        yield from trials_of(plan, block)
+
+
+def seconds_a_trial(plan: Plan) -> float:
+    """What one trial is expected to take, in seconds."""
+    return plan.duration + plan.warmup + TRIAL_OVERHEAD
 
 
 def estimate(plan: Plan) -> float:
     """Seconds that the run is expected to take, set-up and teardown included."""
-    each = plan.duration + plan.warmup + TRIAL_OVERHEAD
-    return SETUP + len(plan.trials) * each + TEARDOWN
+    return SETUP + plan.blocks * len(plan.cells) * seconds_a_trial(plan) + TEARDOWN
 
 
-def _pairs(hosts: Sequence[str]) -> list[HostPair]:
-    if len(hosts) == 1:
-        return [HostPair(hosts[0], hosts[0])]
-    following = [*hosts[1:], hosts[0]]
-    return [HostPair(client, server) for client, server in zip(hosts, following, strict=True)]
+def _copies(cells: Sequence[Cell], aa: int | None) -> Iterator[Cell]:
+    """The A/A cells: ``aa`` for every baseline cell, or for None one in the background."""
+    baselines = [cell for cell in cells if cell.driver == BASELINE]
+    if aa is None:
+        across = [cell for cell in baselines if cell.placement is Placement.CROSS_HOST]
+        baselines, aa = (across or baselines)[:1], 1
+    for cell in baselines:
+        for copy in range(1, aa + 1):
+            yield replace(cell, aa=copy)

@@ -28,6 +28,7 @@ from bench.model import (
     RunInfo,
     Status,
 )
+from bench.plan import planned_trials
 from bench.probe import probe, refuse_without_baseline
 from bench.remote.fleet import Fleet
 from bench.signals import interrupted_once, uninterrupted
@@ -169,13 +170,13 @@ class _Run:
         networks = {name: dict(made) for name, made in deployment.networks.items()}
         writer.head(replace(info, networks=networks))
         self.progress.stage("trying every path")
-        paths = dict.fromkeys(map(path_of, self.plan.trials))
+        paths = dict.fromkeys(map(path_of, planned_trials(self.plan)))
         broken = probe(fleet, deployment, paths)
         refuse_without_baseline(broken, paths)
         self.progress.begin(self.plan)
         self.first_trial = time.monotonic()
         trials = Trials(fleet, writer, self.plan, deployment, broken)
-        for planned in self.plan.trials:
+        for planned in planned_trials(self.plan):
             self.progress.starting(planned)
             trial = trials.run(planned)
             self.counts[trial.status] += 1

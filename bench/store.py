@@ -27,7 +27,7 @@ from bench.errors import StoreError, UsageError
 from bench.model import PlannedTrial, RunEnd, RunInfo, Trial
 from bench.workloads.base import ToolOutput
 
-FORMAT = 1
+FORMAT = 2
 GZIP_FROM = 64 * 1024
 
 T = TypeVar("T")

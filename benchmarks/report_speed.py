@@ -25,7 +25,7 @@ from bench import drivers, workloads
 from bench.analysis.summary import summarise
 from bench.charts import draw
 from bench.model import ImageFacts, Interval, Placement, RunInfo, Sample, Status, Trial
-from bench.plan import make_plan
+from bench.plan import make_plan, planned_trials
 from bench.store import FORMAT, RunWriter, load
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def write(path: Path, trials: int) -> int:
     histograms = [encoded(random) for _ in range(DISTRIBUTIONS)]
     dump = TypeAdapter(Trial).dump_json
     with (path / "trials.jsonl").open("wb") as file:
-        for planned in plan.trials:
+        for planned in planned_trials(plan):
             speed = float(np.exp(random.normal(0, 0.1)))
             http = planned.cell.workload == HTTP
             measured = [1e4 * speed, *([1e-3 / speed] * 4), 0.0] if http else [9e9 * speed, 3.0]
@@ -87,7 +87,7 @@ def write(path: Path, trials: int) -> int:
                 histogram=histograms[planned.sequence % DISTRIBUTIONS] if http else None,
             )
             file.write(dump(trial) + b"\n")
-    return len(plan.trials)
+    return len(plan.cells) * plan.blocks
 
 
 def encoded(random: np.random.Generator) -> str:

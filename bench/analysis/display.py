@@ -42,7 +42,9 @@ def ratio_span(ratio: float | None, bounds: tuple[float, float] | None) -> str:
 
 
 def treatment(cell: Cell, between: str = " ") -> str:
-    """The driver, and in brackets the access where it is not the plain one."""
+    """The driver, and in brackets the access where it is not the plain one, or which A/A copy."""
+    if cell.aa:
+        return f"{cell.driver}{between}(A/A)" if cell.aa == 1 else f"{cell.driver} (A/A {cell.aa})"
     plain = cell.access is Access.DIRECT
     return cell.driver if plain else f"{cell.driver}{between}({cell.access})"
 

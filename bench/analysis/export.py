@@ -15,6 +15,7 @@ def as_json(summary: Summary) -> dict[str, Any]:
 def _cell(cell: CellSummary) -> dict[str, Any]:
     return {
         "driver": cell.driver,
+        "aa": cell.cell.aa,
         "access": cell.access.value,
         "placement": cell.placement.value,
         "workload": cell.workload,

@@ -17,6 +17,7 @@ SAMPLE_COLUMNS = (
     "client",
     "server",
     "driver",
+    "aa",
     "access",
     "placement",
     "workload",
@@ -26,7 +27,7 @@ SAMPLE_COLUMNS = (
     "status",
     "reason",
 )
-_NUMBERS = {"sequence": "int64", "block": "int64", "value": "float64"}
+_NUMBERS = {"sequence": "int64", "block": "int64", "aa": "int64", "value": "float64"}
 
 
 def samples_frame(run: StoredRun) -> pd.DataFrame:
@@ -59,5 +60,5 @@ def _place(run: StoredRun, trial: Trial) -> tuple[Any, ...]:
     return (
         *(run.info.run, trial.sequence, trial.block),
         *(trial.pair.client_for(cell.placement), trial.pair.server),
-        *(cell.driver, cell.access.value, cell.placement.value, cell.workload),
+        *(cell.driver, cell.aa, cell.access.value, cell.placement.value, cell.workload),
     )

@@ -11,12 +11,12 @@ import pandas as pd
 
 from bench.analysis.frame import samples_frame
 from bench.analysis.latency import Latency, merged_latencies
-from bench.analysis.statistics import Floats, Range, median, median_interval, paired_ratio, spread
 from bench.drivers import BASELINE
+from bench.estimate import Floats, Range, median, median_interval, paired_ratio, spread
 from bench.model import Access, Better, Cell, Metric, Placement, Status
 from bench.store import StoredRun
 
-_CELL = ["driver", "access", "placement", "workload"]
+_CELL = ["driver", "aa", "access", "placement", "workload"]
 # What a value and its baseline have in common. Client and server are those of the block.
 _PAIRED = ["block", "client", "server", "placement", "workload", "metric"]
 
@@ -86,7 +86,7 @@ class CellSummary:
 
     @property
     def is_baseline(self) -> bool:
-        return self.cell.driver == BASELINE
+        return self.cell.driver == BASELINE and self.cell.aa == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,6 @@ def summarise(run: StoredRun) -> Summary:
     """The summary of a stored run. Raises StoreError where a stored histogram is damaged."""
     info = run.info
     cells = tuple(dict.fromkeys([*info.plan.cells, *(trial.cell for trial in run.trials)]))
-    planned = Counter(trial.cell for trial in info.plan.trials)
     ended = Counter((trial.cell, trial.status) for trial in run.trials)
     outcomes = _outcomes(run, cells)
     values, pairs = _values(run)
@@ -154,7 +153,7 @@ def summarise(run: StoredRun) -> Summary:
                     ratio=ratio,
                     ratio_ci=ratio_ci,
                     pairs=above.size,
-                    planned=planned[cell],
+                    planned=info.plan.blocks,
                     completed=ended[cell, Status.COMPLETED],
                     skipped=ended[cell, Status.SKIPPED],
                     failed=ended[cell, Status.FAILED],
@@ -182,7 +181,7 @@ def _outcomes(run: StoredRun, cells: Sequence[Cell]) -> tuple[Outcome, ...]:
     return tuple(sorted(found, key=lambda one: order[one.cell]))
 
 
-Key = tuple[str, str, str, str, str]
+Key = tuple[str, int, str, str, str, str]
 
 
 def _values(run: StoredRun) -> tuple[dict[Key, Floats], dict[Key, tuple[Floats, Floats]]]:
@@ -196,7 +195,9 @@ def _values(run: StoredRun) -> tuple[dict[Key, Floats], dict[Key, tuple[Floats, 
     # A plan has every cell once a block. Should a run hold more, a pair is still one of each.
     samples = samples.drop_duplicates([*_CELL, *_PAIRED], keep="last")
     baseline = samples.loc[
-        (samples["driver"] == BASELINE) & (samples["access"] == Access.DIRECT.value),
+        (samples["driver"] == BASELINE)
+        & (samples["aa"] == 0)
+        & (samples["access"] == Access.DIRECT.value),
         [*_PAIRED, "value"],
     ]
     paired = samples.merge(baseline, on=_PAIRED, suffixes=("", "_baseline"))
@@ -216,13 +217,13 @@ def _by_cell(samples: pd.DataFrame) -> list[tuple[Key, pd.DataFrame]]:
 
 def _as_key(key: object) -> Key:
     assert isinstance(key, tuple)
-    driver, access, placement, workload, metric = map(str, key)
-    return driver, access, placement, workload, metric
+    driver, aa, access, placement, workload, metric = key
+    return str(driver), int(aa), str(access), str(placement), str(workload), str(metric)
 
 
 def _array(group: pd.DataFrame, column: str) -> Floats:
     return group[column].to_numpy(dtype=np.float64)
 
 
-def _key(cell: Cell) -> tuple[str, str, str, str]:
-    return cell.driver, cell.access.value, cell.placement.value, cell.workload
+def _key(cell: Cell) -> tuple[str, int, str, str, str]:
+    return cell.driver, cell.aa, cell.access.value, cell.placement.value, cell.workload

@@ -48,7 +48,7 @@ class PlainProgress:
         self.line(text)
 
     def begin(self, plan: Plan) -> None:
-        self.total = len(plan.trials)
+        self.total = len(plan.cells) * plan.blocks
 
     def starting(self, planned: PlannedTrial) -> None:
         return
@@ -96,7 +96,7 @@ class LiveProgress:
 
     def begin(self, plan: Plan) -> None:
         self.plan = plan
-        self.bar.update(self.task, total=len(plan.trials), completed=0)
+        self.bar.update(self.task, total=len(plan.cells) * plan.blocks, completed=0)
 
     def starting(self, planned: PlannedTrial) -> None:
         blocks = self.plan.blocks if self.plan else 0

@@ -20,7 +20,7 @@ def command(*, out: Path, name: str | None, image: str | None, **options: Any) -
 
     from bench import drivers, workloads
     from bench.model import Placement
-    from bench.plan import estimate
+    from bench.plan import estimate, pairs
 
     # What only `run` acts on is taken too: a command line can be tried out by changing its verb.
     del out, name, image
@@ -46,12 +46,12 @@ def command(*, out: Path, name: str | None, image: str | None, **options: Any) -
         workload = workloads.known()[name]
         metrics = ", ".join(f"{metric.name} [{metric.unit}]" for metric in workload.metrics)
         console.print(f"{name}: {workload.title}: {metrics}")
-    pairs = list(dict.fromkeys(trial.pair for trial in plan.trials))
     console.print(
-        "blocks take turns over: " + ", ".join(f"{pair.client} -> {pair.server}" for pair in pairs)
+        "blocks take turns over: "
+        + ", ".join(f"{pair.client} -> {pair.server}" for pair in pairs(plan))
     )
     console.print(
-        f"{len(plan.cells)} cells x {plan.blocks} blocks = {len(plan.trials)} trials of "
-        f"{plan.duration} s after {plan.warmup} s of warm-up, seed {plan.seed}"
+        f"{len(plan.cells)} cells x {plan.blocks} blocks = {len(plan.cells) * plan.blocks} trials "
+        f"of {plan.duration} s after {plan.warmup} s of warm-up, seed {plan.seed}"
     )
     console.print(f"about {estimate(plan) / 60:.1f} min, set-up and teardown included")

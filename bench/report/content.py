@@ -67,7 +67,7 @@ def _lead(run: StoredRun) -> str:
         f"{_counted(len(drivers), 'Docker network driver')} ({printable(', '.join(drivers))}) on "
         f"{_counted(len(plan.hosts), 'host')}, {_counted(plan.blocks, 'block')} of "
         f"{_counted(len(plan.cells), 'cell')}, {plan.duration} s a trial after {plan.warmup} s of "
-        f"warm-up; {len(run.trials)} of {len(plan.trials)} trials carried out."
+        f"warm-up; {len(run.trials)} of {len(plan.cells) * plan.blocks} trials carried out."
     )
 
 

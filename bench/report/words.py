@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from bench.analysis.display import absence, ratio_span, treatment
-from bench.analysis.statistics import CONFIDENCE, FEWEST, confidence
 from bench.analysis.summary import CellSummary, Outcome, Summary
+from bench.estimate import CONFIDENCE, FEWEST, confidence
 from bench.model import Better, Metric, Placement
 from bench.store import StoredRun
 
@@ -100,7 +100,8 @@ def trust(summary: Summary) -> tuple[str, ...]:
 def unfinished(run: StoredRun) -> tuple[str, ...]:
     """What is odd about a run: cut off, stopped, lines left out, things left on the hosts."""
     lines = []
-    planned, ended = len(run.info.plan.trials), len(run.trials)
+    planned = len(run.info.plan.cells) * run.info.plan.blocks
+    ended = len(run.trials)
     if run.end is None:
         lines.append("netbench was killed before this run ended; what it measured is below.")
     elif run.end.outcome != FINISHED:

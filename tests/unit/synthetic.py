@@ -23,7 +23,7 @@ from bench.model import (
     Status,
     Trial,
 )
-from bench.plan import make_plan
+from bench.plan import make_plan, planned_trials
 from bench.store import FORMAT, RunWriter
 from bench.workloads.base import ToolOutput
 
@@ -83,7 +83,7 @@ def write_run(
     writer = RunWriter(path, info)
     random = np.random.default_rng(seed)
     drift = np.exp(np.cumsum(random.normal(0, 0.12, blocks)))
-    for planned in plan.trials[:stop_after]:
+    for planned in tuple(planned_trials(plan))[:stop_after]:
         writer.trial(
             _trial(
                 writer,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.analysis.display import ratio_span, ratio_text, scale_for
-from bench.analysis.statistics import (
+from bench.estimate import (
     confidence,
     median,
     median_interval,

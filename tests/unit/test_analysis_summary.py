@@ -20,6 +20,7 @@ from .synthetic import write_run
 
 KEYS = [
     "driver",
+    "aa",
     "access",
     "placement",
     "workload",

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from bench.errors import StoreError, UsageError
 from bench.model import Interval, Placement, RunEnd, RunInfo, Sample, Status, Trial
+from bench.plan import planned_trials
 from bench.store import FORMAT, GZIP_FROM, RunWriter, load
 from bench.workloads.base import ToolOutput
 
@@ -35,7 +36,7 @@ def head(run: Path) -> RunInfo:
 
 @st.composite
 def trials(draw: st.DrawFn) -> Trial:
-    planned = draw(st.sampled_from(PLAN.plan.trials))
+    planned = draw(st.sampled_from(list(planned_trials(PLAN.plan))))
     return Trial(
         sequence=planned.sequence,
         block=planned.block,
@@ -232,7 +233,7 @@ def test_raw_output_is_kept_verbatim(run: Path, size: int) -> None:
     output = dataclasses.replace(output, stdout=output.stdout[:size])
     for name in ("one", "two"):
         writer = RunWriter(run.with_name(name), info)
-        names = writer.raw(info.plan.trials[3], output)
+        names = writer.raw(list(planned_trials(info.plan))[3], output)
         writer.close()
         kept = [(writer.path / file).read_bytes() for file in names]
         assert names[0].startswith("raw/00003-")
