@@ -374,7 +374,7 @@ def http_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (tmp_path / "h2load").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("PIDS", str(tmp_path / "pids"))
-    return ["sh", str(FILES / "netbench-http-load")]
+    return ["perl", str(FILES / "netbench-http-load")]
 
 
 def logs_of(pid: int) -> list[Path]:
