@@ -7,6 +7,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,18 +31,62 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--hosts", type=click.IntRange(1, 32), help="How many hosts.  [default: 3]")
+@click.option(
+    "--hosts",
+    type=click.IntRange(1, 32),
+    help="How many hosts.  [default: 3, or 2 virtual machines]",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["namespace", "vm"]),
+    default="namespace",
+    show_default=True,
+    help="What a host is: namespaces of this machine, or a virtual machine with its own kernel.",
+)
+@click.option(
+    "--suite",
+    type=click.Choice(["trixie", "bookworm"]),
+    help="Debian in the virtual machines.  [default: trixie]",
+)
+@click.option("--bare", is_flag=True, help="Virtual machines without Docker, for Ansible.")
+@click.option(
+    "--memory",
+    type=click.IntRange(384, 65536),
+    metavar="MIB",
+    help="Memory of each virtual machine.  [default: 768]",
+)
+@click.option(
+    "--filter-macs",
+    is_flag=True,
+    help="Let only a virtual machine's own MAC address pass, as clouds do.",
+)
 @NAME
 @INVENTORY
-def up(hosts: int | None, name: str, inventory: Path | None) -> None:
-    """Bring a lab up and write its inventory. A lab that is up already stays as it is."""
+def up(hosts: int | None, backend: str, name: str, inventory: Path | None, **machine: Any) -> None:
+    """Bring a lab up and write its inventory. A lab that is up already stays as it is.
+
+    Virtual machines take minutes where their processor has to be emulated, and once more minutes
+    to build their image from Debian packages.
+    """
+    wanted = {key: value for key, value in machine.items() if value}
+    if wanted and backend != "vm":
+        option = next(iter(wanted)).replace("_", "-")
+        raise click.UsageError(f"--{option} is for --backend vm")
     _become_root()
     from bench.lab import lifecycle
     from bench.lab.handout import Owner
+    from bench.lab.layout import Machines
 
     begun = time.monotonic()
     where = _inventory(name, inventory)
-    lab, already = lifecycle.up(name, hosts, where, Owner.invoking(os.environ))
+    lab, already = lifecycle.up(
+        name,
+        hosts,
+        where,
+        Owner.invoking(os.environ),
+        machines=Machines(**wanted) if backend == "vm" else None,
+        tell=lambda line: click.echo(f"netbench: {line}", err=True),
+    )
     count = "1 host" if lab.size == 1 else f"{lab.size} hosts"
     took = "already" if already else f"after {time.monotonic() - begun:.1f} s"
     click.echo(f"lab {name}: {count} up {took}: {', '.join(lab.hosts)}")

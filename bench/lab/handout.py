@@ -86,7 +86,7 @@ def write(lab: Lab, keys: Keys, inventory: Path, owner: Owner) -> None:
         _make(folder, owner, 0o700)
         _put(folder / MARK, _first_line(lab.name), 0o644, owner)
         _put(folder / KEY, keys.private, 0o600, owner)
-        _put(folder / KNOWN_HOSTS, _known_hosts(lab, keys), 0o644, owner)
+        _put(folder / KNOWN_HOSTS, known_hosts(lab, keys), 0o644, owner)
         _put(inventory, _inventory(lab, folder), 0o644, owner)
     except OSError as fault:
         raise LabError(
@@ -133,7 +133,7 @@ def _inventory(lab: Lab, folder: Path) -> str:
         "ansible_ssh_private_key_file": str(folder / KEY),
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={folder / KNOWN_HOSTS}",
         "ansible_python_interpreter": "/usr/bin/python3",
-        "netbench_shared_kernel": True,
+        "netbench_shared_kernel": lab.machines is None,
     }
     yaml = YAML()
     yaml.width = 4096  # one line per setting, however long the path
@@ -142,7 +142,8 @@ def _inventory(lab: Lab, folder: Path) -> str:
     return _first_line(lab.name) + text.getvalue()
 
 
-def _known_hosts(lab: Lab, keys: Keys) -> str:
+def known_hosts(lab: Lab, keys: Keys) -> str:
+    """The text of a ``known_hosts`` file for the lab."""
     return "".join(
         f"{address},{name} {' '.join(keys.hosts[name].split()[:2])}\n"
         for name, address in lab.hosts.items()

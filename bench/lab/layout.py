@@ -20,6 +20,7 @@ DATA_ROOT = Path("/var/lib/netbench/lab")
 # which live on the same layer 2.
 UNDERLAY = IPv4Network("198.18.0.0/16")
 CONTROLLER = 254
+PACKAGES = 253
 MAX_HOSTS = 32
 
 DATA_INTERFACE = "eth0"
@@ -40,11 +41,26 @@ def check_name(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Machines:
+    """What makes the hosts virtual machines, and which ones. ``memory`` is in MiB for each.
+
+    ``bare`` ones have no Docker; ``filter_macs`` lets only a machine's own MAC address pass, as
+    clouds do; ``accelerator`` is QEMU's, found when the lab was made.
+    """
+
+    suite: str = "trixie"
+    bare: bool = False
+    memory: int = 768
+    filter_macs: bool = False
+    accelerator: str = "tcg"
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """What a lab is made of. ``subnet`` is the third number of its underlay 198.18.subnet.0/24.
 
-    ``complete`` turns true when every host answered; ``handouts`` are the inventories written for
-    its users, absolute.
+    ``machines`` is None where the hosts are namespaces of this machine. ``complete`` turns true
+    when every host answered; ``handouts`` are the inventories written for its users, absolute.
     """
 
     name: str
@@ -52,6 +68,7 @@ class Lab:
     size: int
     complete: bool = False
     handouts: tuple[Path, ...] = ()
+    machines: Machines | None = None
 
     @property
     def network(self) -> IPv4Network:
@@ -66,6 +83,11 @@ class Lab:
     def controller(self) -> IPv4Address:
         """The machine's own address on the underlay."""
         return self.network[CONTROLLER]
+
+    @property
+    def packages(self) -> IPv4Address:
+        """The switch's address on the underlay, where bare machines get packages from."""
+        return self.network[PACKAGES]
 
     @property
     def controller_interface(self) -> str:

@@ -7,6 +7,7 @@ the processes are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from bench.errors import LabError
 from bench.lab import blueprint, cgroups, handout, health, keys, preflight, processes, state, wire
 from bench.lab.handout import Owner
 from bench.lab.health import HostHealth
-from bench.lab.layout import SWITCH, Lab, check_name
+from bench.lab.layout import SWITCH, Lab, Machines, check_name
+from bench.lab.vm import machines as vm
 
 DEFAULT_HOSTS = 3
+DEFAULT_MACHINES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,26 +30,45 @@ class Status:
     hosts: list[HostHealth]
 
 
-def up(name: str, size: int | None, inventory: Path, owner: Owner) -> tuple[Lab, bool]:
+def up(
+    name: str,
+    size: int | None,
+    inventory: Path,
+    owner: Owner,
+    *,
+    machines: Machines | None = None,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> tuple[Lab, bool]:
     """Bring a lab up and write its inventory; returns it, and whether it was up already.
 
-    ``size`` is the number of hosts, None for the number that the lab has or else three;
-    ``inventory`` is absolute. Raises LabError; what was begun has been taken down again then.
+    ``size`` is the number of hosts, None for the number that the lab has or else three (two
+    virtual machines); ``inventory`` is absolute; ``machines`` asks for virtual machines, which take
+    minutes: ``tell`` is told what is being done. Raises LabError; what was begun has been taken
+    down again then.
     """
     check_name(name)
-    preflight.check()
     with state.locked():
         lab = state.load(name)
         if lab is not None and lab.complete:
-            _must_be_well(lab, size)
+            _must_be_well(lab, size, machines)
             return _hand_out(lab, inventory, owner), True
         handout.check(name, inventory)
+        size = size or (DEFAULT_MACHINES if machines else DEFAULT_HOSTS)
+        if machines is None:
+            preflight.check()
+        else:
+            preflight.check_machines(size, machines.memory)
         _raze(name, lab)
         taken = {other.subnet for label in state.names() if (other := state.load(label))}
-        lab = Lab(name, wire.free_subnet(taken), size or DEFAULT_HOSTS)
+        lab = Lab(name, wire.free_subnet(taken), size, machines=machines)
         state.save(lab)
         try:
-            _build(lab)
+            if machines is None:
+                _build(lab)
+            else:
+                lab, start = vm.settle(lab, tell)
+                state.save(lab)
+                vm.build(lab, start, tell)
             lab = replace(_hand_out(lab, inventory, owner), complete=True)
             state.save(lab)
         except BaseException:
@@ -69,7 +91,7 @@ def status(name: str) -> Status | None:
             f"lab {name} is not complete: its `lab up` is at work, or was cut off",
             f"wait for it, or remove the pieces with `netbench lab down --name {name}`",
         )
-    return Status(lab, health.look(lab))
+    return Status(lab, _look(lab))
 
 
 def down(name: str, inventory: Path) -> bool:
@@ -108,13 +130,25 @@ def _build(lab: Lab) -> None:
     health.wait(lab, firsts)
 
 
-def _must_be_well(lab: Lab, size: int | None) -> None:
+def _look(lab: Lab) -> list[HostHealth]:
+    return health.look(lab) if lab.machines is None else vm.look(lab)
+
+
+def _must_be_well(lab: Lab, size: int | None, machines: Machines | None) -> None:
+    if machines is not None and (
+        lab.machines is None
+        or replace(machines, accelerator=lab.machines.accelerator) != lab.machines
+    ):
+        raise LabError(
+            f"lab {lab.name} is up with hosts of another kind",
+            f"run `netbench lab down --name {lab.name}` first, or use --name for one beside it",
+        )
     if size not in (None, lab.size):
         raise LabError(
             f"lab {lab.name} is up with another number of hosts ({lab.size}, not {size})",
             f"run `netbench lab down --name {lab.name}` first",
         )
-    for host in health.look(lab):
+    for host in _look(lab):
         if host.problem:
             raise LabError(
                 f"{host.name}: {host.problem}",
