@@ -8,6 +8,7 @@ the processes are.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,34 +48,39 @@ def up(
     down again then.
     """
     check_name(name)
-    with state.locked():
-        lab = state.load(name)
-        if lab is not None and lab.complete:
-            _must_be_well(lab, size, machines)
-            return _hand_out(lab, inventory, owner), True
-        handout.check(name, inventory)
-        size = size or (DEFAULT_MACHINES if machines else DEFAULT_HOSTS)
-        if machines is None:
-            preflight.check()
-        else:
-            preflight.check_machines(size, machines.memory)
-        _raze(name, lab)
-        taken = {other.subnet for label in state.names() if (other := state.load(label))}
-        lab = Lab(name, wire.free_subnet(taken), size, machines=machines)
-        state.save(lab)
-        try:
-            if machines is None:
-                _build(lab)
-            else:
-                lab, start = vm.settle(lab, tell)
-                state.save(lab)
-                vm.build(lab, start, tell)
-            lab = replace(_hand_out(lab, inventory, owner), complete=True)
-            state.save(lab)
-        except BaseException:
+    start = None if machines is None else _prepare_machines(name, size, machines, tell)
+    with ExitStack() as held:
+        with state.locked():
+            lab = state.load(name)
+            if lab is not None and lab.complete:
+                _must_be_well(lab, size, machines)
+                return _hand_out(lab, inventory, owner), True
+            handout.check(name, inventory)
+            state.check_unclaimed(name)
             _raze(name, lab)
+            taken = {other.subnet for label in state.names() if (other := state.load(label))}
+            lab = Lab(name, wire.free_subnet(taken), _size(size, machines))
+            if start is not None:
+                lab = replace(lab, machines=start.machines)
+            state.save(lab)
+            try:
+                if start is None:
+                    _build(lab)
+                    return _complete(lab, inventory, owner), False
+                held.enter_context(state.claimed(name))
+                vm.begin(lab, start.image)
+            except BaseException:
+                _raze(name, lab)
+                raise
+        # Machines take minutes to come up: other labs must not wait for this one.
+        try:
+            vm.wait(lab, tell)
+            with state.locked():
+                return _complete(lab, inventory, owner), False
+        except BaseException:
+            with state.locked():
+                _raze(name, state.load(name) or lab)
             raise
-        return lab, False
 
 
 def status(name: str) -> Status | None:
@@ -101,6 +107,7 @@ def down(name: str, inventory: Path) -> bool:
     """
     check_name(name)
     with state.locked():
+        state.check_unclaimed(name)
         lab = state.load(name)
         existed = lab is not None or state.traces(name) or bool(processes.found(name))
         _raze(name, lab)
@@ -113,7 +120,29 @@ def every() -> list[str]:
     return sorted({*state.names(), *(process.lab for process in processes.found())})
 
 
+def _size(size: int | None, machines: Machines | None) -> int:
+    return size or (DEFAULT_MACHINES if machines else DEFAULT_HOSTS)
+
+
+def _prepare_machines(
+    name: str, size: int | None, machines: Machines, tell: Callable[[str], None]
+) -> vm.Start:
+    """What the machines start from. Making it takes minutes, so it is done before the lock."""
+    state.check_unclaimed(name)
+    lab = state.load(name)
+    if lab is None or not lab.complete:
+        preflight.check_machines(_size(size, machines), machines.memory)
+    return vm.prepare(machines, tell)
+
+
+def _complete(lab: Lab, inventory: Path, owner: Owner) -> Lab:
+    lab = replace(_hand_out(lab, inventory, owner), complete=True)
+    state.save(lab)
+    return lab
+
+
 def _build(lab: Lab) -> None:
+    preflight.check()
     keys.make(lab)
     authorized = keys.public(lab, keys.USER)
     specs = {SWITCH: blueprint.prepare_switch(lab)}

@@ -76,10 +76,10 @@ def _build(folder: Path, flavour: Flavour, tell: Callable[[str], None]) -> None:
             f" {free / (1 << 30):.1f} GiB are free",
             "make room, or set XDG_CACHE_HOME to another folder",
         )
-    for left in folder.parent.glob("build-vm-*"):
+    for left in folder.parent.glob("vm-build-*"):
         # Of a build that was killed: we hold the lock, so nobody is at work in it.
         shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="build-vm-") as name:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="vm-build-") as name:
         work = Path(name)
         tree, result = work / "tree", work / "image"
         result.mkdir(mode=0o755)
@@ -133,7 +133,7 @@ def _bootstrap(work: Path, tree: Path, flavour: Flavour, tell: Callable[[str], N
         "OFFERED": " ".join(recipe.OFFERED),
         "PACKAGES": str(work / "packages"),
     }
-    log = work.parent / "vm-build.log"
+    log = work.parent / "vm.log"
     with (
         log.open("w") as record,
         subprocess.Popen(

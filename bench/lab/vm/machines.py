@@ -8,13 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import LabError
 from bench.lab import blueprint, handout, health, keys, processes, wire
 from bench.lab.health import HostHealth
-from bench.lab.layout import SWITCH, Lab
+from bench.lab.layout import SWITCH, Lab, Machines
 from bench.lab.vm import image, qemu, seed
 from bench.lab.vm.image import Image
 from bench.lab.vm.recipe import Flavour
@@ -29,19 +29,25 @@ QUESTION = (
 )
 
 
-def settle(lab: Lab, tell: Callable[[str], None]) -> tuple[Lab, Image]:
-    """The lab with the accelerator that works here, and the image that its machines start from."""
-    assert lab.machines is not None
-    start = image.ensure(Flavour(lab.machines.suite, lab.machines.bare), tell)
-    accelerator = qemu.accelerator(start)
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What machines start from: their kind, with the accelerator that works here, and the image."""
+
+    machines: Machines
+    image: Image
+
+
+def prepare(machines: Machines, tell: Callable[[str], None]) -> Start:
+    """See to the image, and find out which accelerator works."""
+    found = image.ensure(Flavour(machines.suite, machines.bare), tell)
+    accelerator = qemu.accelerator(found)
     if accelerator == "tcg":
-        tell("no working KVM on this machine: its processor is emulated, which is slow")
-    return replace(lab, machines=replace(lab.machines, accelerator=accelerator)), start
+        tell("no working KVM on this machine: the machines' processors are emulated, which is slow")
+    return Start(replace(machines, accelerator=accelerator), found)
 
 
-def build(lab: Lab, start: Image, tell: Callable[[str], None]) -> None:
-    """Make the switch and start the machines; returns when all of them answer."""
-    assert lab.machines is not None
+def begin(lab: Lab, start: Image) -> None:
+    """Make the switch and start the machines."""
     keys.make(lab)
     _known_hosts(lab)
     with processes.Nursery(lab) as nursery:
@@ -53,6 +59,10 @@ def build(lab: Lab, start: Image, tell: Callable[[str], None]) -> None:
             nursery.begin(host, _prepare(lab, host, start), network=first)
         nursery.wait_ready()
         nursery.go()
+
+
+def wait(lab: Lab, tell: Callable[[str], None]) -> None:
+    """Wait until all machines answer. Raises LabError with the end of that machine's console."""
     began = time.monotonic()
     for host in lab.hosts:
         _wait(lab, host, began + UP_TIMEOUT)

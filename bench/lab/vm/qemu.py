@@ -21,8 +21,8 @@ MACHINE = "pc"
 CPUS = 2
 # Debian's kernel 6.12 does not come up with all that QEMU 7.2 can emulate (`max`).
 CPU = {"kvm": "host", "tcg": "Westmere,cx16=off"}
-# Names of interfaces as everywhere in a lab; a console without colours and moving lines. Debian 12's Docker looks for AppArmor's tools if the
-# kernel has it on.
+# Names of interfaces as everywhere in a lab, and a console without colours and moving lines.
+# Debian 12's Docker looks for AppArmor's tools if the kernel has it on.
 KERNEL_LINE = "console=ttyS0 root=/dev/vda rw net.ifnames=0 apparmor=0 panic=-1 TERM=dumb"
 TRIAL_TIMEOUT = 15.0
 

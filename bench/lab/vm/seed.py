@@ -15,6 +15,15 @@ from pathlib import Path
 
 from bench.lab.layout import DATA_INTERFACE, Lab
 
+_NETWORK = """\
+[Match]
+Name={interface}
+
+[Network]
+Address={address}
+IPv6AcceptRA=no
+"""
+
 
 def files(lab: Lab, host: str, *, host_key: str, authorized: str) -> Mapping[str, tuple[int, str]]:
     """Path in the machine -> mode and text."""
@@ -29,8 +38,7 @@ def files(lab: Lab, host: str, *, host_key: str, authorized: str) -> Mapping[str
         "etc/resolv.conf": (0o644, f"nameserver {address}\noptions timeout:1 attempts:1\n"),
         "etc/systemd/network/10-netbench.network": (
             0o644,
-            f"[Match]\nName={DATA_INTERFACE}\n\n[Network]\n"
-            + f"Address={address}/{lab.network.prefixlen}\nIPv6AcceptRA=no\n",
+            _NETWORK.format(interface=DATA_INTERFACE, address=f"{address}/{lab.network.prefixlen}"),
         ),
         "etc/ssh/ssh_host_ed25519_key": (0o600, host_key),
         "root/.ssh/authorized_keys": (0o600, authorized),
