@@ -55,6 +55,9 @@ def begin(lab: Lab, start: Image) -> None:
         nursery.wait_ready()
         first = processes.firsts(lab.name)[SWITCH]
         wire.connect_taps(lab, first)
+        if lab.machines is not None and lab.machines.filter_macs:
+            for number in range(1, lab.size + 1):
+                wire.only_mac(first, wire.port(number), qemu.mac(lab, number))
         for host in lab.hosts:
             nursery.begin(host, _prepare(lab, host, start), network=first)
         nursery.wait_ready()
