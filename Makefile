@@ -1,5 +1,5 @@
 # netbench: what a user and a developer run. `make demo` and `make test` need nothing before them.
-.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test bench lock clean
+.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test test-vm bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,6 +7,7 @@ BIN := .venv/bin
 help:
 	@echo "make demo    a lab of three hosts, the comparison, its report; leaves nothing running"
 	@echo "make test    the whole test suite, the real lab included"
+	@echo "make test-vm the tests that need virtual machines (docs/vm-lab.md says how long)"
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make bench   what netbench itself costs, measured"
 	@echo "make venv    .venv with netbench, from requirements.lock"
@@ -53,6 +54,11 @@ lab: dev
 
 test: check
 	$(BIN)/pytest
+
+# Not a part of `test`: without KVM it takes the better part of an hour.
+test-vm: dev
+	@scripts/prerequisites vm
+	$(BIN)/pytest tests/vm --timeout 3600 --durations 0
 
 bench: dev
 	scripts/bench
