@@ -48,13 +48,15 @@ def up(
     down again then.
     """
     check_name(name)
-    start = None if machines is None else _prepare_machines(name, size, machines, tell)
+    start = _prepare_machines(name, size, machines, tell)
     with ExitStack() as held:
         with state.locked():
             lab = state.load(name)
             if lab is not None and lab.complete:
                 _must_be_well(lab, size, machines)
                 return _hand_out(lab, inventory, owner), True
+            if machines is not None and start is None:
+                raise LabError(f"lab {name} was taken down in this moment", "run `lab up` again")
             handout.check(name, inventory)
             state.check_unclaimed(name)
             _raze(name, lab)
@@ -125,13 +127,17 @@ def _size(size: int | None, machines: Machines | None) -> int:
 
 
 def _prepare_machines(
-    name: str, size: int | None, machines: Machines, tell: Callable[[str], None]
-) -> vm.Start:
-    """What the machines start from. Making it takes minutes, so it is done before the lock."""
-    state.check_unclaimed(name)
+    name: str, size: int | None, machines: Machines | None, tell: Callable[[str], None]
+) -> vm.Start | None:
+    """What the machines start from; None if none are to be started.
+
+    Making it takes minutes, so it is done before the lock.
+    """
     lab = state.load(name)
-    if lab is None or not lab.complete:
-        preflight.check_machines(_size(size, machines), machines.memory)
+    if machines is None or (lab is not None and lab.complete):
+        return None
+    state.check_unclaimed(name)
+    preflight.check_machines(_size(size, machines), machines.memory)
     return vm.prepare(machines, tell)
 
 

@@ -32,9 +32,6 @@ def test_there_is_no_way_out(vms: Machines) -> None:
     assert "default" not in vms.on(first, "ip route")
     away = vms.on(first, "ping -c1 -W2 192.0.2.1 2>&1", check=False)
     assert "unreachable" in away
-    # This machine is reached by its address on the lab's network and by no other.
-    with_route = f"ip route add 192.0.2.0/24 via {vms.lab.controller}; ping -c1 -W2 192.0.2.1; "
-    assert "0 received" in vms.on(first, with_route + "ip route del 192.0.2.0/24", check=False)
 
 
 def test_status_and_a_second_up_see_them(vms: Machines, netbench: Callable[..., Ended]) -> None:

@@ -69,4 +69,4 @@ def test_macvlan_is_skipped_where_mac_addresses_are_filtered(
     assert told["macvlan", "same-host"] == (Status.COMPLETED, "")
     status, reason = told["macvlan", "cross-host"]
     assert status is Status.SKIPPED
-    assert "no answer" in reason
+    assert "more than one MAC address" in reason
