@@ -8,7 +8,7 @@ help:
 	@echo "make demo    a lab of three hosts, the comparison, its report; leaves nothing running"
 	@echo "make test    the whole test suite, the real lab included"
 	@echo "make test-vm the tests that need virtual machines (docs/vm-lab.md says how long)"
-	@echo "make check   ruff, mypy, import-linter"
+	@echo "make check   ruff, mypy, import-linter, ansible-lint"
 	@echo "make bench   what netbench itself costs, measured"
 	@echo "make venv    .venv with netbench, from requirements.lock"
 
@@ -45,6 +45,7 @@ check: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --config-file ansible/.ansible-lint ansible
 
 unit: dev
 	$(BIN)/pytest tests/unit tests/golden
