@@ -1,5 +1,5 @@
 # netbench: what a user and a developer run. `make demo` and `make test` need nothing before them.
-.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test bench lock clean
+.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test bench bench-trust lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,6 +9,7 @@ help:
 	@echo "make test    the whole test suite, the real lab included"
 	@echo "make check   ruff, mypy, import-linter"
 	@echo "make bench   what netbench itself costs, measured"
+	@echo "make bench-trust   whether netbench's verdicts hold, tried on the lab; writes docs/trust.md"
 	@echo "make venv    .venv with netbench, from requirements.lock"
 
 prerequisites:
@@ -56,6 +57,9 @@ test: check
 
 bench: dev
 	scripts/bench
+
+bench-trust: dev
+	$(BIN)/python -m benchmarks.trust
 
 # Only when pyproject.toml's dependencies change.
 lock: dev

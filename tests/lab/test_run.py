@@ -18,7 +18,7 @@ from tests.lab.conftest import NETBENCH, Ended
 
 pytestmark = pytest.mark.lab
 
-QUICK = ("--blocks", "1", "--duration", "1", "--warmup", "0", "--seed", "5")
+QUICK = ("--blocks", "1", "--duration", "1", "--warmup", "0", "--seed", "5", "--no-aa")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,8 @@ def test_every_cell_completes_in_every_block(stored: StoredRun) -> None:
     assert {cell.driver for cell in seen} == {"host", "bridge", "overlay", "macvlan"}
     assert {cell.placement for cell in seen} == set(Placement)
     assert {cell.workload for cell in seen} == {"iperf3-tcp", "http-echo"}
+    again = [(c.driver, c.placement, c.workload) for c in seen if c.aa]
+    assert again == [("host", Placement.CROSS_HOST, "http-echo")]
     across = {c.access for c in seen if c.driver == "bridge" and "cross" in c.placement}
     assert across == {Access.PUBLISHED_HOST}
 
@@ -122,7 +124,7 @@ def test_the_end_is_told_and_the_report_written(
     done = ended[0]
     assert "overlay" in done.out
     assert "report.html" in done.out
-    assert "32 completed" in done.out.splitlines()[-1]
+    assert "34 completed" in done.out.splitlines()[-1]
     assert (stored.path / "report.html").stat().st_size > 10_000
     assert list((stored.path / "charts").glob("*.png"))
 
@@ -145,6 +147,44 @@ def test_the_json_summary_has_a_ratio_for_every_treatment(
     for cell in headlines:
         assert cell["completed"] == 2
         assert cell["ratio"] == 1 if cell["driver"] == "host" else 0.01 < cell["ratio"] < 20
+
+
+def test_a_run_with_a_target_goes_on_until_it_is_reached(
+    lab_inventory: Path,
+    tmp_path: Path,
+    netbench: Callable[..., Ended],
+    before: str,
+    footprint: Callable[[], str],
+) -> None:
+    words = ("--drivers", "overlay", "--workloads", "iperf3-tcp", "--placements", "cross-host")
+    done = netbench(
+        *("run", "-i", lab_inventory, "--out", tmp_path, "--name", "r", *words),
+        *("--target", "50%", "--budget", "3m", "--aa", "--duration", "1", "--warmup", "0"),
+    )
+    assert done.code == 0, done.err
+    run = load(tmp_path / "r")
+    assert run.end is not None
+    blocks = run.end.blocks
+    assert 6 <= blocks < run.info.plan.blocks
+    assert run.end.wall < 180
+    assert run.end.message == f"every cell within ±50 % after {blocks} blocks"
+    assert f"netbench: finished: {run.end.message}; " in done.out.splitlines()[-1]
+    assert run.info.plan.stopping is not None
+    assert run.info.plan.stopping.target == 0.5
+    seen = Counter((trial.cell.driver, trial.cell.aa) for trial in run.trials)
+    assert seen["host", 0] == blocks
+    assert 6 <= seen["host", 1] <= blocks
+    assert 6 <= seen["overlay", 0] <= blocks
+    assert footprint() == before
+    like = netbench(
+        *("plan", "-i", lab_inventory, *words, "--target", "10%", "--budget", "5m"),
+        *("--duration", "1", "--warmup", "0", "--like", tmp_path / "r"),
+    )
+    assert like.code == 0, like.err
+    assert "5 min hold about" in like.out
+    assert "with 5 % noise between blocks: about ±" in like.out
+    rows = [line for line in like.out.splitlines() if line.startswith("iperf3-tcp  cross-host")]
+    assert [" blocks" in row and "throughput" in row for row in rows] == [True, True]
 
 
 def start(inventory: Path, out: Path, *words: str) -> subprocess.Popen[str]:
@@ -344,7 +384,8 @@ def test_plan_prints_the_matrix_and_touches_nothing(
         *("plan", "-i", lab_inventory, "--drivers", "overlay", "--blocks", "3", "--out", "/nowhere")
     )
     assert done.code == 0, done.err
-    assert "8 cells x 3 blocks = 24 trials" in done.out
+    assert "9 cells x 3 blocks = 27 trials" in done.out
+    assert "host (A/A)" in done.out
     assert "published-host" not in done.out
     assert footprint() == before
 
@@ -358,6 +399,12 @@ def test_plan_prints_the_matrix_and_touches_nothing(
         (("--blocks", "0"), "--blocks"),
         (("--name", "../x"), "'../x' is not a folder's name"),
         (("--name", ".."), "'..' is not a folder's name"),
+        (("--budget", "40s"), "a budget of 40 s holds about 0 blocks, and at least 6 are needed"),
+        (("--target", "3%", "--blocks", "4"), "--blocks and --target contradict each other"),
+        (("--min-blocks", "8"), "--min-blocks says nothing without --target or --budget"),
+        (("--target", "3"), "three percent is 3% or 0.03"),
+        (("--budget", "soon"), "'soon' is not a time: write 10m"),
+        (("--pin", "left"), "'left'"),
     ],
 )
 def test_usage_errors_are_one_line_and_exit_2(

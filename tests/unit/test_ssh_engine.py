@@ -136,6 +136,14 @@ def test_a_containers_addresses_leave_out_the_swarms_own_gateway() -> None:
     assert found == {"net": "172.19.0.2"}
 
 
+@pytest.mark.parametrize(
+    ("container", "expected"),
+    [({"State": {"Pid": 4711}}, 4711), ({"State": {"Pid": 0}}, 0), ({"State": None}, 0), ({}, 0)],
+)
+def test_a_containers_process(container: dict[str, Any], expected: int) -> None:
+    assert wire.pid(container) == expected
+
+
 def test_an_engine_outside_a_swarm() -> None:
     facts = wire.facts({"ServerVersion": "28.0.1", "Swarm": {"LocalNodeState": "inactive"}})
     assert facts.version == "28.0.1"
