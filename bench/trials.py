@@ -18,7 +18,7 @@ from bench.gauges.attest import Attestor
 from bench.gauges.use import busy
 from bench.holding import Holder
 from bench.model import EndUse, Measurement, PlannedTrial, RunInfo, Sample, Status, Trial
-from bench.probe import Path
+from bench.probe import Path, patiently
 from bench.remote.fleet import Fleet
 from bench.store import RunWriter
 from bench.workloads.base import ToolOutput, Workload
@@ -161,7 +161,8 @@ class Trials:
             yield Sample(cost.metric.name, cost.value(spent, seconds, rate))
 
     def recover(self, planned: PlannedTrial) -> None:
-        """After a failure: start the server's commands afresh, and learn which containers run now.
+        """After a failure: start the server's commands afresh, learn which containers run now, and
+        wait until that server answers again, so that no other trial fails for this one's sake.
 
         Raises HostUnreachable where the failure was that of a host.
         """
@@ -175,7 +176,13 @@ class Trials:
             self.deployment = refreshed(self.deployment, self.fleet)
             self.attestor.renew(self.deployment)
 
-        for step in (restart, refresh):
+        def settle() -> None:
+            for name in dict.fromkeys(cell.workload for cell in self.plan.cells):
+                path = replace(path_of(planned), workload=name)
+                if path not in self.broken:
+                    patiently(self.fleet, self.deployment, path)
+
+        for step in (restart, refresh, settle):
             try:
                 step()
             except HostUnreachable:
