@@ -37,7 +37,7 @@ class Holder:
     def hold(self, cell: Cell, pair: HostPair, client: Task, server: Task) -> tuple[str, str]:
         """The CPUs that client and server are held to from now on; "" for an end that is not.
 
-        Raises HostUnreachable and RemoteTimeout.
+        Raises HostUnreachable and RemoteTimeout, and EngineError where a container does not run.
         """
         wanted = pinning.cpus(
             self.policy, cell, pair, self.cpus_by_host, shared_kernel=self.shared_kernel
@@ -56,6 +56,9 @@ class Holder:
             everything = pinning.every(self.cpus_by_host[host])
             self.fleet[host].engine.set_cpus(container, cpus or everything)
         except EngineError as fault:
+            # A container that has ended, or an engine that is down, says nothing of what the host
+            # can do: this raises, the trial fails, and the next one finds what runs by then.
+            self.fleet[host].engine.pid(container)
             self._refused[host] = str(fault)
             self.note(f"not pinned: {fault}")
             return held

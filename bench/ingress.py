@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from bench.errors import EngineError
+from bench.errors import EngineError, RemoteTimeout
 from bench.remote.api import Machine
 
 INGRESS = "ingress"
@@ -63,7 +63,7 @@ def _go_on(machine: Machine, stale: str, labels: Mapping[str, str], deadline: fl
     """A swarm of one host, until its own ingress has taken the place of the ``stale`` one."""
     try:
         machine.engine.swarm_init(NOWHERE, labels)
-    except EngineError:
+    except (EngineError, RemoteTimeout):
         state = machine.engine.facts().swarm
         if state.active and state.node_address != NOWHERE:
             # Somebody was quicker, and the caller will see it.

@@ -66,6 +66,7 @@ class Rule:
         # By cell, block and metric: only what is judged is kept, a trial may be large.
         self._values: dict[Cell, dict[int, dict[str, float]]] = {cell: {} for cell in plan.cells}
         self._missed = dict.fromkeys(plan.cells, 0)
+        self._tried = dict.fromkeys(plan.cells, 0)
         self._lasted: dict[Cell, deque[float]] = {}
         self._block: dict[Cell, Status] = {}
 
@@ -122,9 +123,12 @@ class Rule:
                 over = f"ended {after}, the most that there can be"
             return over + self._unsettled(stopping)
         if not self.settled:
-            return f"no cell could be measured {after}"
+            ever = any(self._values[cell] for cell in self.followed)
+            return f"no cell could be measured{' any more' if ever else ''} {after}"
         lost = len(self.given_up)
         which = f"every cell but {lost} that could not be measured" if lost else "every cell"
+        if any(cell.aa for cell in self.followed if cell not in self.settled | self.given_up):
+            which += ", the A/A cell in the background aside,"
         return f"{which} within ±{percent(stopping.target or 0)} {after}"
 
     def _judge(self, cell: Cell, stopping: Stopping) -> None:
@@ -143,9 +147,10 @@ class Rule:
             for metric in self.headlines[cell.workload]
         )
         self.widths[cell] = widths
-        if len(common) >= stopping.min_blocks and all(
-            _reached(width, stopping) for width in widths
-        ):
+        # An interval speaks of these hosts only when every pair of them had its turn.
+        self._tried[cell] += 1
+        enough = self._tried[cell] >= self.pairs and len(common) >= stopping.min_blocks
+        if enough and all(_reached(width, stopping) for width in widths):
             self.settled.add(cell)
 
     def _width(self, cell: Cell, baseline: Cell, metric: str, blocks: Sequence[int]) -> Width:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from bench import pinning, workloads
 from bench.deploy import Deployment, refreshed
 from bench.errors import HostUnreachable, NetbenchError, ParseError, StoreError
-from bench.gauges.around import Around, Gauges
+from bench.gauges.around import Around, Before, Gauges
 from bench.gauges.attest import Attestor
 from bench.gauges.use import busy
 from bench.holding import Holder
@@ -108,15 +108,18 @@ class Trials:
         cell, pair = planned.cell, planned.pair
         workload = workloads.known()[cell.workload]
         begun = time.monotonic()
-        address, port = self.deployment.endpoint(cell, pair, workload.port)
         engine = self.fleet[pair.client_for(cell.placement)].engine
-        client, server = self.deployment.client(cell, pair), self.deployment.server(cell, pair)
         seconds, warmup = self.plan.duration, self.plan.warmup
-        held = self.holder.hold(cell, pair, client, server)
-        before = self.gauges.before(cell, pair)
+        held, before = self.made_ready(planned)
+        if before.outdated:
+            # Swarm has replaced a container, and on the host's network nobody would notice: the new
+            # one is held to its CPUs as the old one was.
+            self.refresh()
+            held, before = self.made_ready(planned)
+        address, port = self.deployment.endpoint(cell, pair, workload.port)
         started = time.monotonic()
         done = engine.exec(
-            client.container_id,
+            self.deployment.client(cell, pair).container_id,
             workload.client(address, port, seconds, warmup),
             timeout=seconds + warmup + GRACE,
         )
@@ -131,6 +134,18 @@ class Trials:
         except ParseError as fault:
             trial = replace(trial, status=Status.FAILED, reason=str(fault))
         return replace(trial, elapsed=time.monotonic() - begun)
+
+    def made_ready(self, planned: PlannedTrial) -> tuple[tuple[str, str], Before]:
+        """Hold both ends to their CPUs and read their hosts; returns the CPUs and what was read."""
+        cell, pair = planned.cell, planned.pair
+        client, server = self.deployment.client(cell, pair), self.deployment.server(cell, pair)
+        held = self.holder.hold(cell, pair, client, server)
+        return held, self.gauges.before(cell, pair)
+
+    def refresh(self) -> None:
+        """Learn which containers run now."""
+        self.deployment = refreshed(self.deployment, self.fleet)
+        self.attestor.renew(self.deployment)
 
     def judged(
         self, trial: Trial, workload: Workload, measured: Measurement, around: Around
@@ -172,17 +187,14 @@ class Trials:
             engine = self.fleet[planned.pair.server].engine
             engine.exec(server.container_id, RESTART_SERVERS, timeout=5.0)
 
-        def refresh() -> None:
-            self.deployment = refreshed(self.deployment, self.fleet)
-            self.attestor.renew(self.deployment)
-
         def settle() -> None:
             for name in dict.fromkeys(cell.workload for cell in self.plan.cells):
                 path = replace(path_of(planned), workload=name)
-                if path not in self.broken:
-                    patiently(self.fleet, self.deployment, path)
+                if path not in self.broken and patiently(self.fleet, self.deployment, path):
+                    # It stays down: the others' way is the same, and each would be waited for.
+                    return
 
-        for step in (restart, refresh, settle):
+        for step in (restart, self.refresh, settle):
             try:
                 step()
             except HostUnreachable:

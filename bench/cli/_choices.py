@@ -79,8 +79,8 @@ _OPTIONS = (
         "--budget",
         type=Duration(),
         default=None,
-        help="Instead of --blocks: the most time that the whole run may take, as 10m; 30m by "
-        "default with --target. Without --target it is used up.",
+        help="Instead of --blocks: the time for the whole run, set-up and an ordinary clean-up "
+        "included, as 10m; 30m by default with --target. Without --target it is used up.",
     ),
     click.option(
         "--min-blocks",

@@ -116,6 +116,10 @@ class LiveProgress:
         self.bar.stop()
 
     def stage(self, text: str) -> None:
+        # Between trials it is a remark (a host that is not pinned, say), which the next trial's
+        # line would wipe away at once.
+        if self.total:
+            self.above(text)
         self.bar.update(self.task, description=text)
 
     def begin(self, plan: Plan) -> None:

@@ -24,8 +24,6 @@ CARRIED = 0.9
 # for (ARP), and what is received late is still under way when the counters are read.
 AVOIDED = 0.1
 SLACK = 100_000
-# An interface that others use too has their bytes as well. Were the trial's there, it would be all.
-SHARED = 0.5
 # Where a tool does not tell what it delivered, at least this many bytes have to pass.
 FLOOR = 10_000
 
@@ -98,7 +96,13 @@ class Attestor:
                 unattested.append(f"{spot.waypoint.where}: {spot.host}: {moved}")
                 continue
             passages.append(Passage(spot.host, spot.where, spot.interface, moved))
-            complaints.append(complaint(spot, moved, payload))
+            found = complaint(spot, moved, payload)
+            if found and spot.waypoint.shared and not spot.waypoint.carries:
+                # Whose bytes they are cannot be told, and the containers' own interfaces have said
+                # already which way the trial's went.
+                unattested.append(f"{found}; others use it too")
+            else:
+                complaints.append(found)
         told = "; ".join(dict.fromkeys(filter(None, complaints)))
         size = human(payload, "B") if payload else "an unknown number of bytes"
         return Attested(
@@ -112,8 +116,7 @@ def bound(spot: Spot, payload: float) -> float:
     """How many bytes this interface has to count at least, or where it is to be avoided at most."""
     if spot.waypoint.carries:
         return CARRIED * payload * spot.waypoint.counted or FLOOR
-    share = SHARED if spot.waypoint.shared else AVOIDED
-    return share * payload + SLACK
+    return AVOIDED * payload + SLACK
 
 
 def complaint(spot: Spot, moved: int, payload: float) -> str:

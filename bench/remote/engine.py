@@ -147,8 +147,13 @@ class DockerEngine:
         return found
 
     def set_cpus(self, container: str, cpus: str) -> None:
-        with told(self._connection, f"holding container {container[:24]} to CPU {cpus}"):
-            self._client().update_container(container, cpuset_cpus=cpus)
+        doing = f"holding container {container[:24]} to CPU {cpus}"
+        with told(self._connection, doing):
+            answer = self._client().update_container(container, cpuset_cpus=cpus)
+        # Without the cgroup controller for it the engine takes the request, does nothing and warns.
+        for warning in (answer or {}).get("Warnings") or ():
+            if "cpuset" in str(warning).lower():
+                raise refused(self._host, doing, str(warning))
 
     def create_marker(self, name: str, labels: Mapping[str, str]) -> None:
         with told(self._connection, f"volume {name}"):

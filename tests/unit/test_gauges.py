@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -13,12 +14,28 @@ from hypothesis import strategies as st
 
 from bench import drivers, workloads
 from bench.errors import HostUnreachable, ParseError
+from bench.gauges import around
+from bench.gauges.around import Before, Gauges
+from bench.gauges.attest import Attested, Attestor
 from bench.gauges.reading import Reading, Sources, argv, parse, read
 from bench.gauges.use import busy, use
-from bench.model import CoreUse, Inventory, Placement, Plan, RunInfo, Status, Trial
+from bench.model import (
+    Access,
+    Cell,
+    CoreUse,
+    HostPair,
+    Inventory,
+    Passage,
+    Placement,
+    Plan,
+    RunInfo,
+    Status,
+    Trial,
+)
 from bench.plan import make_plan
 from bench.remote.api import Completed
 from bench.remote.fake import FakeMachine, FakeWorld
+from bench.remote.fleet import Fleet
 from bench.store import load
 from tests.unit import test_runner
 from tests.unit.test_runner import Watcher, go
@@ -355,3 +372,44 @@ def test_a_lost_host_is_not_mistaken_for_an_unreadable_one() -> None:
 def test_a_process_that_is_gone_is_said() -> None:
     world = FakeWorld(lambda *_: Completed(0, b"", b""), command=Proc())
     assert read(world.host("a"), Sources((77,))).unreadable == {"pid:77": "no such process"}
+
+
+@dataclass
+class LateCard:
+    """An attestor to whom the counters fall short in the first ``looks`` looks."""
+
+    looks: int
+    seen: int = 0
+
+    def sources(self, cell: Cell, pair: HostPair) -> dict[str, Sources]:
+        return {"a": Sources()}
+
+    def attest(self, *_: object) -> Attested:
+        self.seen += 1
+        passages = (Passage("a", "data interface", "eth0", self.seen),)
+        return Attested(passages, "" if self.seen > self.looks else f"look {self.seen}")
+
+
+@pytest.mark.parametrize(
+    ("looks", "seen", "complaint", "moved"), [(0, 1, "", 1), (1, 2, "", 2), (9, 2, "look 1", 1)]
+)
+def test_counters_that_are_late_are_looked_at_once_more(
+    monkeypatch: pytest.MonkeyPatch, looks: int, seen: int, complaint: str, moved: int
+) -> None:
+    monkeypatch.setattr(around, "LATE", 0.0)
+    monkeypatch.setattr(around, "read", lambda *_, **__: BEFORE)
+    card = LateCard(looks)
+    world = FakeWorld(tool=lambda *_: Completed(0, b"", b""))
+    gauges = Gauges(Fleet({"a": world.host("a")}), cast("Attestor", card), pytest.fail)
+    cell = Cell("host", Access.DIRECT, Placement.CROSS_HOST, "iperf3-tcp")
+    before = gauges.before(cell, HostPair("a", "a"))
+    found = gauges.attest(gauges.after(before), 1e9)
+    assert (card.seen, found.complaint, found.passages[0].moved) == (seen, complaint, moved)
+
+
+def test_a_container_whose_process_is_gone_is_noticed() -> None:
+    cell, pair = Cell("host", Access.DIRECT, Placement.SAME_HOST, "iperf3-tcp"), HostPair("a", "a")
+    gone = replace(BEFORE, unreadable={"pid:7": "no such process"})
+    closed = replace(BEFORE, unreadable={"sandbox:/run/x": "Operation not permitted"})
+    assert Before(cell, pair, {}, {"a": BEFORE, "b": gone}).outdated
+    assert not Before(cell, pair, {}, {"a": BEFORE, "b": closed}).outdated

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import HostUnreachable, UsageError
+from bench.errors import EngineError, HostUnreachable, UsageError
 from bench.holding import Holder
 from bench.model import Access, Cell, HostPair, Placement
 from bench.pinning import Policy, cpus, every, listing, parse, refuse
 from bench.remote.api import Task
-from bench.remote.fake import FakeWorld
+from bench.remote.fake import FakeMachine, FakeWorld
 from bench.remote.fleet import Fleet
 
 SAME = Cell("overlay", Access.DIRECT, Placement.SAME_HOST, "iperf3-tcp")
@@ -149,11 +149,23 @@ def test_a_new_container_is_held_too() -> None:
     assert bench.pinned("b")["client-same-host-replaced"] == "0"
 
 
-def test_an_engine_that_will_not_hold_is_noted_once_and_the_run_goes_on() -> None:
+def test_an_engine_that_will_not_hold_is_noted_once_and_the_run_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(FakeMachine, "pid", lambda *_: 1000)
     bench = Bench("0:1", cpus=1)
     assert bench.hold(SAME) == ("0", "")
     assert bench.hold(SAME) == ("0", "")
     assert bench.notes == ["not pinned: b: Requested CPUs are not available: 1"]
+
+
+def test_a_container_that_is_gone_fails_its_trial_and_the_host_is_pinned_on() -> None:
+    bench = Bench("0:1", cpus=1)
+    with pytest.raises(EngineError, match="b: No such container: server"):
+        bench.hold(SAME)
+    bench.world.machines["b"].cpus = 2
+    assert bench.hold(SAME, "-replaced") == ("0", "1")
+    assert bench.notes == []
 
 
 def test_a_lost_host_is_no_matter_of_pinning() -> None:
