@@ -8,10 +8,9 @@ from enum import StrEnum
 
 from bench.analysis.likeness import Difference
 from bench.analysis.summary import CellSummary
-from bench.analysis.verdict import difference, plus_minus
+from bench.analysis.verdict import difference, plus_minus, width_text
 from bench.estimate import FEWEST_TO_JUDGE, Change, Range, half_width
 from bench.model import Cell, Metric, RunInfo
-from bench.units import number
 
 
 class Kind(StrEnum):
@@ -134,10 +133,8 @@ def _noise(row: CellChange, threshold: float) -> str:
     if found is None or not found.ratio or found.interval is None or found.interval[0] <= 0:
         return "too noisy to tell"
     wide = half_width(found.ratio, found.interval)
-    if wide >= 1:
-        return f"too noisy to tell: {number(1 + wide, 2)} times either way"
     if wide > threshold:
-        return f"too noisy to tell: {plus_minus(wide)}"
+        return f"too noisy to tell: {width_text(wide)}"
     low, high = (f"{(bound - 1) * 100:+.1f}" for bound in found.interval)
     return f"too noisy to tell: {low} to {high} %".replace("-", MINUS)
 

@@ -97,7 +97,7 @@ def _row(
     if base is None or new is None:
         return replace(row, kind=Kind.ONLY_NEW if base is None else Kind.ONLY_BASE)
     if not (base.values and new.values):
-        return replace(row, kind=_presence(base, new))
+        return replace(row, kind=Kind.NOT_JUDGED if row.cell.aa else _presence(base, new))
     values = [_values(one, row) for one in found]
     value = None if None in values else drifting_change(*filter(None, values))
     if row.is_baseline:
@@ -168,13 +168,15 @@ def _judged(rows: Sequence[CellChange], threshold: float) -> list[CellChange]:
 
 
 def _verdict(row: CellChange, threshold: float, adjusted: float) -> Kind:
-    if adjusted < LEVEL:
-        return Kind.CREDIBLY_WORSE
     if row.change is None or row.change.interval is None:
-        return Kind.NOISY
+        return Kind.CREDIBLY_WORSE if adjusted < LEVEL else Kind.NOISY
+    low, high = row.change.interval
+    # The p-value is of one side, the interval of two: with one line alone and much noise the first
+    # may be small while the second still holds 1, and what may be nothing is not credible.
+    if adjusted < LEVEL and not low <= 1 <= high:
+        return Kind.CREDIBLY_WORSE
     if reach(row.change.interval) <= threshold:
         return Kind.SAME
-    low, high = row.change.interval
     if low <= 1 <= high:
         return Kind.NOISY
     good = (low > 1) == (row.metric.better is Better.HIGHER)
@@ -190,7 +192,7 @@ def _failing(rows: Sequence[CellChange]) -> list[CellChange]:
     counts = {
         row.cell: (*_ended(row.base), *_ended(row.new))
         for row in rows
-        if row.base and row.new and row.base.values and row.new.values
+        if not row.cell.aa and row.base and row.new and row.base.values and row.new.values
     }
     counts = {cell: count for cell, count in counts.items() if count[1] + count[3]}
     levels = holm([fails_more(*count) for count in counts.values()])

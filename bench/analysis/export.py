@@ -7,16 +7,25 @@ from typing import Any
 
 from bench.analysis.aa import Copy, copies
 from bench.analysis.flags import Flag
+from bench.analysis.latency import Latency
 from bench.analysis.summary import CellSummary, Summary
+from bench.model import Cell
 
 
-def as_json(summary: Summary, flags: Iterable[Flag] = ()) -> dict[str, Any]:
-    """The run, its cells, its A/A cells and flags; what does not exist is None (null), never 0."""
+def as_json(
+    summary: Summary, flags: Iterable[Flag] = (), outcome: str | None = None
+) -> dict[str, Any]:
+    """The run, its cells, its A/A cells and flags; what does not exist is None (null), never 0.
+
+    ``outcome`` is how the run ended, None for one that was killed.
+    """
     return {
         "run": summary.run,
+        "outcome": outcome,
         "shared_kernel": summary.shared_kernel,
         "blocks": summary.blocks,
         "cells": [_cell(cell) for cell in summary.cells],
+        "latencies": [_latency(latency) for latency in summary.latencies],
         "aa": [_copy(copy) for copy in copies(summary)],
         "flags": [_flag(flag) for flag in flags],
     }
@@ -24,7 +33,8 @@ def as_json(summary: Summary, flags: Iterable[Flag] = ()) -> dict[str, Any]:
 
 def _cell(cell: CellSummary) -> dict[str, Any]:
     return {
-        **_which(cell),
+        **_which(cell.cell),
+        "metric": cell.metric.name,
         "unit": cell.unit,
         "better": cell.better.value,
         "headline": cell.metric.headline,
@@ -48,7 +58,8 @@ def _cell(cell: CellSummary) -> dict[str, Any]:
 def _copy(copy: Copy) -> dict[str, Any]:
     row = copy.row
     return {
-        **_which(row),
+        **_which(row.cell),
+        "metric": row.metric.name,
         "ratio": row.ratio,
         "ratio_ci": None if row.ratio_ci is None else list(row.ratio_ci),
         "covers_1": copy.covers,
@@ -56,14 +67,21 @@ def _copy(copy: Copy) -> dict[str, Any]:
     }
 
 
-def _which(cell: CellSummary) -> dict[str, Any]:
+def _latency(latency: Latency) -> dict[str, Any]:
+    return {
+        **_which(latency.cell),
+        "requests": latency.requests,
+        "percentiles": {f"{at:g}": seconds for at, seconds in latency.percentiles.items()},
+    }
+
+
+def _which(cell: Cell) -> dict[str, Any]:
     return {
         "driver": cell.driver,
-        "aa": cell.cell.aa,
+        "aa": cell.aa,
         "access": cell.access.value,
         "placement": cell.placement.value,
         "workload": cell.workload,
-        "metric": cell.metric.name,
     }
 
 

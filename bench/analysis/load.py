@@ -15,6 +15,8 @@ MACHINE = "this machine"
 BUSY = ("user", "system", "softirq", "irq", "steal")
 IDLE = CORE.index("idle")
 STOLEN = CORE.index("steal")
+# Seconds for starting a tool through the engine and reading the counters on both sides of it.
+STARTING = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +65,13 @@ def full_cores(
     place: of the cores that its ends were held to, else of all.
 
     ``working`` is for how many seconds the tool was to work, warm-up included. What a core idled
-    before and after that is not held against it: starting a tool takes a tenth of a second, which
-    is no rest from the work. Where the hosts share a kernel, ends held to no cores are the machine.
+    before and after that is not held against it, up to ``STARTING`` seconds: starting a tool takes
+    time, which is no rest from the work. Where the hosts share a kernel, ends held to no cores are
+    the machine.
     """
     end = read.end_of_core
     number = np.arange(end.size) - read.first[end]
-    around = np.maximum(0.0, read.seconds - working)[end]
+    around = np.clip(read.seconds - working, 0.0, STARTING)[end]
     left = read.cores.sum(axis=1) - around
     idle = np.maximum(0.0, read.cores[:, IDLE] - around)
     share = 1 - np.divide(idle, left, out=np.ones_like(left), where=left > 0)

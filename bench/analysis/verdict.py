@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from bench.estimate import FEWEST_TO_JUDGE, Range, blocks_needed, half_width
 from bench.model import Better, Metric
-from bench.units import DASH, percent
+from bench.units import DASH, number, percent
 
 # The half-width at which a cell counts as settled where the run has set none.
 TARGET = 0.03
@@ -54,7 +54,7 @@ class Verdict:
         if self.kind is Kind.NOISY:
             more = self.more_blocks
             return (
-                f"too noisy to tell: {plus_minus(half_width(self.ratio, self.interval))}; "
+                f"too noisy to tell: {width_text(half_width(self.ratio, self.interval))}; "
                 f"about {about(more)} more {'block' if more == 1 else 'blocks'} would settle "
                 f"{plus_minus(self.target)}"
             )
@@ -129,6 +129,12 @@ def difference(metric: Metric, ratio: float, interval: Range) -> str:
 def plus_minus(share: float) -> str:
     """A half-width as text: ±0.4 %, ±2.1 %, ±14 %."""
     return f"±{percent(share)}"
+
+
+def width_text(share: float) -> str:
+    """The half-width of a noisy ratio: ±14 %; from 100 % on, which no ratio can fall by, as a
+    factor."""
+    return plus_minus(share) if share < 1 else f"{number(1 + share, 2)} times either way"
 
 
 def about(count: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,7 +106,7 @@ def like_table(plan: Plan, path: Path) -> Table:
 
 def _rows(plan: Plan, summary: Summary, blocks: int, target: float | None) -> list[list[str]]:
     from bench.analysis.display import treatment
-    from bench.estimate import half_width
+    from bench.estimate import half_width, width_after
 
     headline = set(summary.headlines)
     found = []
@@ -121,7 +120,7 @@ def _rows(plan: Plan, summary: Summary, blocks: int, target: float | None) -> li
             words += [f"{NOTHING} of {cell.pairs}", NOTHING, *([NOTHING] if target else [])]
         else:
             width = half_width(cell.ratio, cell.ratio_ci)
-            scaled = math.expm1(math.log1p(width) * math.sqrt(cell.pairs / blocks))
+            scaled = width_after(width, cell.pairs, blocks)
             words += [f"±{percent(width)} of {cell.pairs}", f"±{percent(scaled)}"]
             words += [f"{_needed(width, cell.pairs, target)} blocks"] if target else []
         found.append(words)
@@ -129,6 +128,8 @@ def _rows(plan: Plan, summary: Summary, blocks: int, target: float | None) -> li
 
 
 def _needed(width: float, blocks: int, target: float) -> int:
-    """How many blocks in all bring ``width`` after ``blocks`` to ``target``: it falls with their
-    square root."""
-    return math.ceil(blocks * (math.log1p(width) / math.log1p(target)) ** 2 - 1e-9)
+    """How many blocks in all bring ``width`` after ``blocks`` to ``target``; 3 at least."""
+    from bench.estimate import FEWEST, blocks_needed, width_after
+
+    # Counted up from the fewest, as a budget may hold more blocks than the target takes.
+    return blocks_needed(width_after(width, blocks, FEWEST), FEWEST, target)

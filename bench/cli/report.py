@@ -45,7 +45,8 @@ def command(run: Path, *, as_json: bool, csv: str | None, out: Path | None) -> N
         from bench.analysis.flags import find
 
         summary = summarise(stored)
-        found = for_programs(summary, find(stored, summary))
+        outcome = stored.end.outcome if stored.end else None
+        found = for_programs(summary, find(stored, summary), outcome)
         click.echo(json.dumps(found, indent=2, allow_nan=False))
     if as_json or csv:
         return

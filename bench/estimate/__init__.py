@@ -18,7 +18,7 @@ from bench.estimate.medians import (
     paired_ratio,
     spread,
 )
-from bench.estimate.width import blocks_needed, half_width, smallest_effect
+from bench.estimate.width import blocks_needed, half_width, smallest_effect, width_after
 
 __all__ = [
     "CONFIDENCE",
@@ -40,4 +40,5 @@ __all__ = [
     "paired_ratio",
     "smallest_effect",
     "spread",
+    "width_after",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from bench.estimate.medians import CONFIDENCE, Range
 
@@ -23,10 +23,30 @@ def half_width(ratio: float, interval: Range) -> float:
 def blocks_needed(width: float, pairs: int, target: float) -> int:
     """How many pairs in all would bring a half-width from ``width`` to ``target`` (shares).
 
-    Widths fall with the square root of the number of pairs; what is narrow enough needs no more.
+    Widths of n pairs go with t / sqrt(n - 1), the reach of `median_interval`: with the square root
+    of the number, and faster while there are few. What is narrow enough needs no more.
     """
     wider = math.log1p(width) / math.log1p(target)
-    return max(pairs, math.ceil(pairs * wider**2 - 1e-9))
+    goal = _reach(pairs) / wider if wider > 0 else math.inf
+    low, high = pairs, max(pairs, math.ceil(max(pairs - 1, 1) * wider**2) + 2)
+    while low < high:
+        middle = (low + high) // 2
+        if _reach(middle) <= goal * (1 + 1e-9):
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def width_after(width: float, pairs: int, others: int) -> float:
+    """The half-width to expect of ``others`` pairs where ``pairs`` gave ``width`` (shares)."""
+    return math.expm1(math.log1p(width) * _reach(others) / _reach(pairs))
+
+
+def _reach(pairs: int) -> float:
+    """How far an interval of so many pairs reaches, next to one of others with as much noise."""
+    free = max(pairs - 1, 1)
+    return float(stdtrit(free, (1 + CONFIDENCE) / 2)) / math.sqrt(free)
 
 
 def smallest_effect(ratio: float, interval: Range) -> float:

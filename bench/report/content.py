@@ -103,16 +103,20 @@ def _overview(summary: Summary) -> Iterator[Grid]:
 
 def _flags(flags: Sequence[Flag]) -> Grid:
     rows = [
-        (printable(flag.title), printable(flag.subject), printable(flag.evidence)) for flag in flags
+        (
+            *(printable(flag.title), flag.severity.value),
+            *(printable(flag.subject), printable(flag.evidence)),
+        )
+        for flag in flags
     ]
     return Grid(
         "What was noticed",
-        ("What", "Where", "Evidence"),
+        ("What", "Severity", "Where", "Evidence"),
         tuple(
             Row(row, _alarm(flag), repeats=place > 0 and rows[place - 1][0] == row[0])
             for place, (row, flag) in enumerate(zip(rows, flags, strict=True))
         ),
-        texts=3,
+        texts=4,
         wide=("What", "Evidence"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -19,6 +20,7 @@ from bench.units import percent
 # Of one kind of flag a terminal shows the first; of what makes numbers useless, up to so many.
 _MOST_ALARMS = 5
 _MOST_COPIES = 3
+_FIGURES = re.compile(r"\d+(?:[.,]\d+)*(?: [kMGT]?B\b)?")
 
 
 def sentences(summary: Summary) -> tuple[str, ...]:
@@ -101,18 +103,26 @@ def noticed(flags: Sequence[Flag]) -> tuple[str, ...]:
 
 
 def missing(summary: Summary) -> tuple[str, ...]:
-    """A line for each reason for which trials were skipped or failed: who, where, how often."""
+    """A line for each reason for which trials were skipped or failed: who, where, how often.
+
+    Reasons that differ in their figures alone are one, and the commonest of them is told.
+    """
     grouped: dict[tuple[str, str, str], list[Outcome]] = {}
     for one in summary.outcomes:
-        key = (treatment(one.cell), one.status.value, one.reason)
+        key = (treatment(one.cell), one.status.value, _FIGURES.sub("0", one.reason))
         grouped.setdefault(key, []).append(one)
     return tuple(
         f"{who}, {_listed(one.cell.placement.value for one in group)}, "
         f"{_listed(one.cell.workload for one in group)}: "
-        f"{counted(sum(one.trials for one in group), 'trial')} {status}: "
-        f"{printable(reason) or 'no reason was recorded'}"
-        for (who, status, reason), group in grouped.items()
+        f"{counted(sum(one.trials for one in group), 'trial')} {status}: {_example(group)}"
+        for (who, status, _), group in grouped.items()
     )
+
+
+def _example(alike: Sequence[Outcome]) -> str:
+    told = max(alike, key=lambda one: one.trials).reason
+    several = "for example: " if any(one.reason != told for one in alike) else ""
+    return several + (printable(told) or "no reason was recorded")
 
 
 def trust(summary: Summary) -> tuple[str, ...]:

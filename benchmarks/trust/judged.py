@@ -100,7 +100,9 @@ def alarms(run: StoredRun, blocks: int, copies: Sequence[int]) -> list[Alarms]:
         summary = summarise(window)
         headlines = {metric for _, metric in summary.headlines}
         for row in summary.cells:
-            if row.cell.aa in copies and row.metric in headlines:
+            # What got no verdict, for want of pairs, could raise no alarm.
+            judged = row.verdict.kind not in {Kind.FEW, Kind.NONE}
+            if judged and row.cell.aa in copies and row.metric in headlines:
                 rows.setdefault(row.metric.title, []).append(row)
     return [
         Alarms(

@@ -337,7 +337,12 @@ def test_the_json_is_whole_whatever_the_run(tmp_path: Path, options: dict[str, o
     run = stored(tmp_path, **options)
     found = as_json(summarise(run))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert list(found) == ["run", "shared_kernel", "blocks", "cells", "aa", "flags"]
+    assert list(found) == [
+        *("run", "outcome", "shared_kernel", "blocks", "cells", "latencies", "aa", "flags")
+    ]
+    for latency in found["latencies"]:
+        assert list(latency["percentiles"]) == ["50", "90", "99", "99.9"]
+        assert latency["requests"] > 0
     assert found["run"] == run.info.run
     assert len(found["cells"]) == sum(
         len(run.info.metrics[cell.workload]) for cell in run.info.plan.cells

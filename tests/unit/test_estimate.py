@@ -226,17 +226,21 @@ def test_half_widths_are_those_of_the_farther_bound_as_factors() -> None:
 
 @given(st.floats(1e-3, 5), st.integers(3, 1000), st.floats(1e-3, 5))
 def test_as_many_blocks_as_it_says_reach_the_target(width: float, pairs: int, goal: float) -> None:
+    def width_of(blocks: int) -> float:
+        factor = stats.t.ppf(0.975, blocks - 1) / math.sqrt(blocks - 1)
+        return math.log1p(width) * factor / stats.t.ppf(0.975, pairs - 1) * math.sqrt(pairs - 1)
+
     needed = blocks_needed(width, pairs, goal)
     assert needed >= pairs
-    reached = math.log1p(width) * math.sqrt(pairs / needed)
-    assert reached <= math.log1p(goal) * (1 + 1e-9) or needed == pairs
+    assert width_of(needed) <= math.log1p(goal) * (1 + 1e-6) or needed == pairs
     if needed > pairs:
-        assert math.log1p(width) * math.sqrt(pairs / (needed - 1)) > math.log1p(goal) * (1 - 1e-9)
+        assert width_of(needed - 1) > math.log1p(goal) * (1 - 1e-6)
 
 
-def test_half_the_width_takes_four_times_the_blocks() -> None:
+def test_half_the_width_takes_four_times_the_blocks_and_fewer_where_they_are_few() -> None:
     assert blocks_needed(0.02, 10, 0.02) == 10
-    assert blocks_needed(math.expm1(0.04), 10, math.expm1(0.02)) == 40
+    assert blocks_needed(math.expm1(0.04), 1000, math.expm1(0.02)) == pytest.approx(4000, rel=0.01)
+    assert blocks_needed(math.expm1(0.04), 6, math.expm1(0.02)) == 15
 
 
 def test_the_smallest_effect_is_that_of_the_normal_power_calculation() -> None:

@@ -15,6 +15,7 @@ from scipy import stats
 
 from bench.analysis.cpu import cpu_use
 from bench.analysis.flags import Flag, Kind, Severity, find
+from bench.analysis.flags.course import Course
 from bench.analysis.flags.shape import holm, levels, step, trend
 from bench.analysis.flags.traffic import moved
 from bench.analysis.load import cpu_list
@@ -22,6 +23,7 @@ from bench.analysis.summary import summarise
 from bench.model import (
     CoreUse,
     EndUse,
+    HostPair,
     PathFacts,
     Placement,
     PlannedTrial,
@@ -136,6 +138,14 @@ def test_hosts_that_differ_are_no_step(tmp_path: Path) -> None:
     assert not {flag.kind for flag in flags(run)} & {Kind.STEP, Kind.TREND, Kind.BASELINE_MOVED}
 
 
+def test_all_pairs_of_hosts_are_moved_to_one_middle(tmp_path: Path) -> None:
+    run = stored(tmp_path)
+    row, (one, other) = summarise(run).cells[0], (HostPair("a", "b"), HostPair("b", "a"))
+    shares = np.tile([1.0, 10.0], 6)
+    course = Course(row, shares, shares, np.arange(12), (one, other) * 6)
+    assert np.ptp(course.logs) == pytest.approx(0)
+
+
 def test_two_levels_are_counted_and_named(tmp_path: Path) -> None:
     slow = {1, 2, 5, 8, 9}
     run = stored(
@@ -214,8 +224,10 @@ def test_of_a_pinned_end_its_own_cores_count(tmp_path: Path) -> None:
     run = stored(tmp_path, change=using(RESTED, FULL, pinned="0"))
     assert flags(run) == ()
     run = stored(tmp_path / "own", change=using(RESTED, FULL, pinned="0-1"))
-    assert all("core 1 (pinned)" in flag.evidence for flag in flags(run))
-    assert len(flags(run)) == 2
+    # What holds up every cell is told once.
+    flag = only(flags(run), Kind.CORE_FULL)
+    assert flag.subject == "all 2 cells, cross-host, iperf3-tcp"
+    assert flag.evidence.startswith("in 24 of 24 trials; client on a, b, core 1 (pinned): ")
 
 
 def test_each_end_of_one_host_has_its_cores(tmp_path: Path) -> None:
@@ -325,6 +337,14 @@ def test_paths_that_were_not_taken_or_not_seen(tmp_path: Path) -> None:
         Severity.ALARM,
         "in 2 trials, which failed: vxlan on a counted 0 B",
     )
+
+    # Each trial counts other bytes: still it is one flag a cell.
+    def each(planned: PlannedTrial) -> tuple[Status, str] | None:
+        lost = fate(planned)
+        return lost and (lost[0], f"path not taken: vxlan on a counted {planned.block} B")
+
+    (alarm,) = flags(stored(tmp_path / "each", fate=each))
+    assert alarm.evidence.startswith("in 2 trials, which failed: for example vxlan on a counted ")
     assert found[Kind.UNATTESTED, "overlay, cross-host"].evidence == "10 of 10 trials: not root"
     assert found[Kind.UNATTESTED, "host, cross-host"].evidence == "12 of 12 trials: not root"
 

@@ -24,6 +24,7 @@ from bench.errors import NetbenchError, StoreError, UsageError
 from bench.model import Placement, PlannedTrial, Status, Stopping
 from bench.report import ReportPaths, render_table, write_report
 from bench.report.table import PLAIN_WIDTH
+from bench.report.words import missing
 from bench.store import FORMAT, StoredRun, load
 from bench.units import DASH, NOTHING
 
@@ -343,6 +344,17 @@ def test_blocks_without_a_baseline_are_counted(tmp_path: Path) -> None:
     cells = json.loads(netbench(path, "--json").stdout)["cells"]
     overlay = [one for one in cells if (one["driver"], one["metric"]) == ("overlay", "throughput")]
     assert [(one["pairs"], one["completed"]) for one in overlay] == [(6, 8)]
+
+
+def test_reasons_that_differ_in_their_figures_are_told_once(tmp_path: Path) -> None:
+    def fate(planned: PlannedTrial) -> tuple[Status, str] | None:
+        if planned.cell.driver != "bridge":
+            return None
+        return Status.FAILED, f"lost for {planned.block + 7}% of the time, {planned.block}.5 MB"
+
+    lines = missing(summarise(load(write_run(tmp_path / "run", fate=fate, blocks=3))))
+    assert len(lines) == len({line.split(":")[0] for line in lines})
+    assert all(re.search(r"trials failed: for example: lost for \d+% of", one) for one in lines)
 
 
 def test_one_block_only_is_said_to_be_too_few(tmp_path: Path) -> None:

@@ -71,7 +71,13 @@ def test_more_blocks_make_narrower_intervals_by_the_square_root() -> None:
     for name in ("drift", "autocorrelation"):
         ten, forty = without_effect(name, 10).width, without_effect(name, 40).width
         assert ten / forty == pytest.approx(2, rel=0.2)
-        assert blocks_needed(ten, 10, forty) == pytest.approx(40, rel=0.4)
+        assert blocks_needed(ten, 10, forty) == pytest.approx(40, rel=0.3)
+
+
+def test_how_many_blocks_more_is_told_right_after_the_fewest_that_are_judged() -> None:
+    for name in ("calm", "drift", "autocorrelation"):
+        six, forty = without_effect(name, 6).width, without_effect(name, 40).width
+        assert blocks_needed(six, 6, forty) == pytest.approx(40, rel=0.3)
 
 
 def test_one_after_the_other_would_raise_false_alarms() -> None:

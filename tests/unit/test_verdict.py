@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.analysis.verdict import Kind, difference, judge, plus_minus
+from bench.estimate import blocks_needed
 from bench.model import Better, Metric
 from bench.units import DASH
 
@@ -60,13 +61,12 @@ def test_an_interval_that_holds_one_and_is_narrow_says_so() -> None:
 def test_one_that_is_wide_says_what_it_would_take() -> None:
     found = judge(RATE, 1.02, (0.9, 1.14), 10, 0.05)
     assert found.kind is Kind.NOISY
-    wider = math.log(1.02 / 0.9) / math.log(1.05)
-    assert found.more_blocks == math.ceil(10 * wider**2) - 10
+    assert found.more_blocks == blocks_needed(1.02 / 0.9 - 1, 10, 0.05) - 10
     assert found.words == (
         f"too noisy to tell: ±13 %; about {found.more_blocks} more blocks would settle ±5 %"
     )
     assert judge(RATE, 1.0, (0.965, 1.035), 6, None).words == (
-        "too noisy to tell: ±3.6 %; about 3 more blocks would settle ±3 %"
+        "too noisy to tell: ±3.6 %; about 2 more blocks would settle ±3 %"
     )
     assert judge(RATE, 1.0, (0.97, 1.03), 6, 0.03).words.endswith(
         "about 1 more block would settle ±3 %"
@@ -74,11 +74,13 @@ def test_one_that_is_wide_says_what_it_would_take() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reach", "blocks"), [(1.09, "75"), (1.2, "370"), (2.5, "9,600"), (50.0, "180,000")]
+    ("reach", "blocks"), [(1.09, "51"), (1.2, "250"), (2.5, "6,500"), (50.0, "120,000")]
 )
 def test_how_many_blocks_more_is_told_in_two_digits(reach: float, blocks: str) -> None:
     words = judge(RATE, 1.0, (1 / reach, reach), 10).words
     assert f"; about {blocks} more blocks would settle ±3 %" in words
+    # No ratio falls by 100 % and more.
+    assert (f": {reach:g} times either way; " in words) == (reach >= 2)
 
 
 def test_what_is_settled_is_never_called_too_noisy() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from bench import drivers
 from bench.analysis.display import ratio_span, treatment
-from bench.analysis.flags.flag import LINE_TOLERANCE, Flag, Kind, Severity
-from bench.analysis.summary import CellSummary, Summary
+from bench.analysis.flags.flag import BEATING, LINE_TOLERANCE, Flag, Kind, Severity
+from bench.analysis.summary import CellSummary, Outcome, Summary
 from bench.analysis.verdict import Kind as Judged
-from bench.model import Cell, Metric, Placement, RunInfo, Status
+from bench.model import Better, Cell, Metric, Placement, RunInfo, Status
 from bench.store import StoredRun
 from bench.units import human
 from bench.waypoint import End, vxlan
@@ -71,15 +71,22 @@ def _zeros(summary: Summary) -> Iterator[Flag]:
 
 
 def _not_taken(summary: Summary) -> Iterator[Flag]:
+    # Each trial counted other bytes, so that nearly each has a reason of its own.
+    found: dict[Cell, list[Outcome]] = {}
     for one in summary.outcomes:
         if one.status is Status.FAILED and one.reason.startswith(NOT_TAKEN):
-            yield Flag(
-                Kind.PATH_NOT_TAKEN,
-                Severity.ALARM,
-                subject(one.cell),
-                f"in {one.trials} trials, which failed: "
-                f"{one.reason.removeprefix(NOT_TAKEN).lstrip(': ')}",
-            )
+            found.setdefault(one.cell, []).append(one)
+    for cell, outcomes in found.items():
+        trials = sum(one.trials for one in outcomes)
+        most = max(outcomes, key=lambda one: one.trials)
+        example = "" if len(outcomes) == 1 else "for example "
+        yield Flag(
+            Kind.PATH_NOT_TAKEN,
+            Severity.ALARM,
+            subject(cell),
+            f"in {trials} {'trial' if trials == 1 else 'trials'}, which failed: {example}"
+            f"{most.reason.removeprefix(NOT_TAKEN).lstrip(': ')}",
+        )
 
 
 def _above_the_line(run: StoredRun, summary: Summary) -> Iterator[Flag]:
@@ -131,7 +138,11 @@ def _beats_host(summary: Summary) -> Iterator[Flag]:
 
 
 def _beats(row: CellSummary) -> bool:
-    return row.verdict.kind is Judged.BETTER and row.cell.aa == 0
+    if row.verdict.kind is not Judged.BETTER or row.cell.aa or row.ratio_ci is None:
+        return False
+    low, high = row.ratio_ci
+    near = low if row.metric.better is Better.HIGHER else 1 / high
+    return near >= 1 + BEATING
 
 
 def _unattested(run: StoredRun) -> Iterator[Flag]:

@@ -16,6 +16,8 @@ from bench.analysis.flags.bounds import subject
 from bench.analysis.flags.flag import (
     BASELINE_MOVE,
     FALSE_ALARM,
+    FEWEST_MOVES,
+    MOVES,
     SMALLEST_GAP,
     SMALLEST_STEP,
     Flag,
@@ -56,10 +58,12 @@ class Course:
         logs = np.log(self.shares)
         numbers = {pair: number for number, pair in enumerate(dict.fromkeys(self.pairs))}
         of = np.array([numbers[pair] for pair in self.pairs])
+        # The one middle for all, taken before any pair is moved to it.
+        middle = float(np.median(logs))
         for number in numbers.values():
             own = of == number
             if np.count_nonzero(own) >= 3 and len(numbers) > 1:
-                logs[own] += float(np.median(logs)) - float(np.median(logs[own]))
+                logs[own] += middle - float(np.median(logs[own]))
         return logs
 
 
@@ -80,8 +84,10 @@ def courses(run: StoredRun, summary: Summary) -> Iterator[Flag]:
             if one.row.is_baseline:
                 split.add(key)
             yield flag
+    # A workload's first metric says how fast the machine was; the others would repeat it.
+    first = dict(reversed(summary.headlines))
     for one in found:
-        if one.row.is_baseline:
+        if one.row.is_baseline and first[one.row.workload] == one.row.metric:
             yield from _moves(one)
 
 
@@ -224,7 +230,8 @@ def _moves(one: Course) -> Iterator[Flag]:
         last[pair] = block, value
     # Twice as much and half as much are moves of one size.
     far = [move for move in moves if max(1 + move[0], 1 / (1 + move[0])) > 1 + BASELINE_MOVE]
-    if far:
+    # One stumble in many blocks is what blocks are there for.
+    if len(far) >= max(FEWEST_MOVES, MOVES * len(moves)):
         worst, pair, before, block = max(far, key=lambda move: max(1 + move[0], 1 / (1 + move[0])))
         yield Flag(
             Kind.BASELINE_MOVED,

@@ -86,6 +86,12 @@ SMALLEST_GAP = 0.10
 SMALLEST_LEVEL = 0.2
 # The baseline from one block to the next of the same hosts.
 BASELINE_MOVE = 0.20
+# So many such moves at least, and this share of all.
+FEWEST_MOVES = 2
+MOVES = 0.1
+# How much better than the host network calls for an explanation. Less is met by chance: in one
+# report in five some treatment that is as good as the host has an interval beyond it.
+BEATING = 0.02
 # What a measured rate may exceed the line's by: clocks and rounding.
 LINE_TOLERANCE = 0.01
 # Segments sent again, packets dropped, as a share of those that the payload takes.

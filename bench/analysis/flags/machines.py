@@ -64,6 +64,7 @@ def machines(run: StoredRun) -> Iterator[Flag]:
     full = full_cores(read, working, FULL, shared_kernel=shared)
     packets = payloads(run) / _SEGMENT
     resent, dropped = read.total(read.retransmits, count), read.total(read.drops, count)
+    cells: dict[tuple[str, Placement], dict[Cell, _Cell]] = {}
     for cell, trials in completed.items():
         own = trials & was_read
         across = own & (packets > 0) & (cell.placement is Placement.CROSS_HOST)
@@ -73,7 +74,11 @@ def machines(run: StoredRun) -> Iterator[Flag]:
             (resent[across] / packets[across]).tolist(),
             (dropped[across] / packets[across]).tolist(),
         )
-        yield from _cell_flags(cell, found)
+        yield from _lost(cell, found)
+        if found.trials:
+            cells.setdefault((cell.workload, cell.placement), {})[cell] = found
+    for together in cells.values():
+        yield from _full_cores(together)
 
 
 def _hosts(read: Ends, completed: dict[Cell, Bools], *, shared: bool) -> dict[str, _Host]:
@@ -119,9 +124,29 @@ def _host_flags(name: str, seen: _Host) -> Iterator[Flag]:
         )
 
 
-def _cell_flags(cell: Cell, found: _Cell) -> Iterator[Flag]:
-    if found.full and len(found.full) >= FULL_OFTEN * found.trials:
+def _full_cores(cells: dict[Cell, _Cell]) -> Iterator[Flag]:
+    """The flags on cells that stand beside each other. An end that is full in all of them, as that
+    of a tool with one thread always is, is told once: told of each, nobody would read the rest."""
+    full = {
+        cell: found
+        for cell, found in cells.items()
+        if found.full and len(found.full) >= FULL_OFTEN * found.trials
+    }
+    ends = {_often(found)[0].end for found in full.values()}
+    if len(full) == len(cells) > 1 and len(ends) == 1:
+        one, *_ = full
+        every = _Cell(
+            sum(found.trials for found in full.values()),
+            [busiest for found in full.values() for busiest in found.full],
+        )
+        who = f"all {len(full)} cells, {one.placement}, {one.workload}"
+        yield Flag(Kind.CORE_FULL, Severity.WARNING, who, _full(every))
+        return
+    for cell, found in full.items():
         yield Flag(Kind.CORE_FULL, Severity.WARNING, subject(cell), _full(found))
+
+
+def _lost(cell: Cell, found: _Cell) -> Iterator[Flag]:
     for kind, shares, bound, what in (
         (Kind.RETRANSMITS, found.resent, RETRANSMITS, "segments sent again"),
         (Kind.DROPS, found.dropped, DROPS, "packets dropped on the way in"),
@@ -136,19 +161,24 @@ def _cell_flags(cell: Cell, found: _Cell) -> Iterator[Flag]:
             )
 
 
-def _full(found: _Cell) -> str:
-    """Which core was full most often, how full, and with what."""
+def _often(found: _Cell) -> list[Busiest]:
+    """The trials in which that core was full that was so most often."""
     seen: dict[tuple[str, int], list[Busiest]] = {}
     for one in found.full:
         seen.setdefault((one.end, one.core), []).append(one)
-    often = max(seen.values(), key=len)
+    return max(seen.values(), key=len)
+
+
+def _full(found: _Cell) -> str:
+    """Which core was full most often, how full, and with what."""
+    often = _often(found)
     where = often[0]
     (mostly, _), *_ = Counter(one.mostly for one in often).most_common(1)
     held = " (pinned)" if where.pinned else ""
     hosts = ", ".join(dict.fromkeys(one.host for one in often if one.host))
     whose = f"{where.end} on {hosts}" if hosts else where.end
     others = len(found.full) - len(often)
-    more = f"; in {others} more another core" if others else ""
+    more = f"; in {others} of these another core" if others else ""
     return (
         f"in {len(found.full)} of {found.trials} trials; {whose}, core {where.core}{held}: "
         f"{100 * median(one.share for one in often):.1f} % busy, mostly {mostly}{more}"
