@@ -2,17 +2,18 @@
 
     .venv/bin/python -m benchmarks.trust [--blocks 120] [--window 12] [--page docs/trust.md]
 
-On a lab of three hosts of its own; needs root. See `make bench-trust`.
+On a lab of three hosts of its own; needs root. The runs stay in results/trust; with --again the
+page is written from what is there. See `make bench-trust`.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from bench import drivers, workloads
@@ -33,6 +34,7 @@ UNTOUCHED = (1, 2)
 SLOWED = {3: 0.05, 4: 0.10, 5: 0.20}
 # The shares of a CPU that are tried to find out what each costs.
 TRIED = (0.97, 0.93, 0.88, 0.82, 0.74, 0.65)
+TRIED_LIMITS = {(name, copy): share for name in NAMES for copy, share in enumerate(TRIED, 1)}
 BY_HAND = 1
 DURATION, WARMUP = 1, 0
 
@@ -68,45 +70,62 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--blocks", type=int, default=120)
     options.add_argument("--pilot", type=int, default=10, help="blocks of the calibration")
+    options.add_argument("--beside", type=int, default=40, help="blocks measured by hand as well")
     options.add_argument("--window", type=int, default=12, help="blocks that one verdict rests on")
+    options.add_argument("--out", type=Path, default=Path("results/trust"), help="a new folder")
+    options.add_argument("--again", action="store_true", help="judge what is in that folder")
     options.add_argument("--page", type=Path, default=Path("docs/trust.md"))
     chosen = options.parse_args()
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        inventory = Path(folder) / "trust.yaml"
-        lab = ("--name", "trust", "--inventory", str(inventory))
-        try:
-            subprocess.run([NETBENCH, "lab", "up", "--hosts", "3", *lab], check=True)
-            tried = {(name, at): share for name in NAMES for at, share in enumerate(TRIED, 1)}
-            pilot, _ = measure(
-                *(inventory, Path(folder), "pilot"),
-                copies=len(TRIED),
-                blocks=chosen.pilot,
-                limits=tried,
-                by_hand=0,
-            )
-            limits = judged.limits(pilot, tried, SLOWED)
-            _tell(f"limits: {limits}")
-            run, by_hand = measure(
-                *(inventory, Path(folder), "trust"),
-                copies=max(SLOWED),
-                blocks=chosen.blocks,
-                limits=limits,
-                by_hand=BY_HAND,
-            )
-        finally:
-            subprocess.run([NETBENCH, "lab", "down", *lab], check=True)
+    if not chosen.again:
+        chosen.out.mkdir(parents=True)
+        _measure_all(chosen)
+    run = load(chosen.out / "trust")
+    calibrated = json.loads((chosen.out / "limits.json").read_text())
+    limits = {(name, copy): share for name, copy, share in calibrated["limits"]}
     findings = Findings(
         run=run,
-        minutes=(time.monotonic() - begun) / 60,
         window=chosen.window,
-        pilot=chosen.pilot,
+        pilot=calibrated["blocks"],
         alarms=judged.alarms(run, chosen.window, UNTOUCHED),
         found=judged.found(run, chosen.window, SLOWED, limits),
-        fidelity=judged.fidelity(by_hand),
+        fidelity=judged.fidelity(
+            ByHand(**one) for one in json.loads((chosen.out / "by-hand.json").read_text())
+        ),
     )
     write(findings, chosen.page)
     _tell(f"written: {chosen.page}")
+
+
+def _measure_all(chosen: argparse.Namespace) -> None:
+    """The three runs, on a lab of their own; all that they give is in the folder afterwards."""
+    out = chosen.out
+    inventory = out / "trust.yaml"
+    lab = ("--name", "trust", "--inventory", str(inventory))
+    try:
+        subprocess.run([NETBENCH, "lab", "up", "--hosts", "3", *lab], check=True)
+        pilot, _ = measure(
+            *(inventory, out, "pilot"),
+            copies=len(TRIED),
+            blocks=chosen.pilot,
+            limits=TRIED_LIMITS,
+            by_hand=0,
+        )
+        limits = judged.limits(pilot, TRIED_LIMITS, SLOWED)
+        calibrated = {"blocks": chosen.pilot, "limits": [[*key, limits[key]] for key in limits]}
+        (out / "limits.json").write_text(json.dumps(calibrated))
+        measure(
+            *(inventory, out, "trust"),
+            copies=max(SLOWED),
+            blocks=chosen.blocks,
+            limits=limits,
+            by_hand=0,
+        )
+        _, by_hand = measure(
+            *(inventory, out, "beside"), copies=1, blocks=chosen.beside, limits={}, by_hand=BY_HAND
+        )
+        (out / "by-hand.json").write_text(json.dumps([asdict(one) for one in by_hand]))
+    finally:
+        subprocess.run([NETBENCH, "lab", "down", *lab], check=True)
 
 
 def _tell(text: str) -> None:

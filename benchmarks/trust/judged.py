@@ -73,8 +73,9 @@ class Fidelity:
 def windows(run: StoredRun, blocks: int) -> Iterator[StoredRun]:
     """The run cut into whole windows of so many blocks."""
     plan = replace(run.info.plan, blocks=blocks)
+    trials = tuple(run.trials)
     for first in range(0, run.info.plan.blocks - blocks + 1, blocks):
-        inside = tuple(t for t in run.trials if first <= t.block < first + blocks)
+        inside = tuple(t for t in trials if first <= t.block < first + blocks)
         yield replace(run, info=replace(run.info, plan=plan), trials=inside)
 
 

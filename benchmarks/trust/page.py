@@ -19,7 +19,6 @@ class Findings:
     """Everything that the page says."""
 
     run: StoredRun
-    minutes: float
     window: int
     pilot: int
     alarms: list[Alarms]
