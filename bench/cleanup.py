@@ -163,9 +163,16 @@ class _Cleaner:
         return busy
 
     def note_what_is_left(self) -> None:
-        """Look once more: only what is still there is outstanding, with the engine's reason."""
+        """Look once more: only what is still there is outstanding, with the engine's reason.
+
+        Swarm has accepted the removal of a network before the engines are rid of it: what is left
+        is given a moment to go.
+        """
+        deadline = time.monotonic() + GONE_WITHIN
 
         def left(machine: Machine) -> list[str]:
+            while self.found(machine, _is("network", "swarm")) and time.monotonic() < deadline:
+                time.sleep(POLL)
             return [
                 f"{machine.host.name}: {thing.kind} {thing.name} is still there"
                 + (f" ({self.refused[thing.object_id]})" if thing.object_id in self.refused else "")
