@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.trust [--blocks 120] [--window 12] [--page docs/trust.md]
 
-On a lab of three hosts of its own; needs root. The runs stay in results/trust; with --again the
-page is written from what is there. See `make bench-trust`.
+On a lab of three hosts of its own; needs root. The runs stay in results/trust-...; with --out and
+--again the page is written from what is there. See `make bench-trust`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import drivers, workloads
@@ -72,11 +73,16 @@ def main() -> None:
     options.add_argument("--pilot", type=int, default=10, help="blocks of the calibration")
     options.add_argument("--beside", type=int, default=40, help="blocks measured by hand as well")
     options.add_argument("--window", type=int, default=12, help="blocks that one verdict rests on")
-    options.add_argument("--out", type=Path, default=Path("results/trust"), help="a new folder")
-    options.add_argument("--again", action="store_true", help="judge what is in that folder")
+    options.add_argument("--out", type=Path, help="a new folder; by default one below results/")
+    options.add_argument("--again", action="store_true", help="judge what is in --out already")
     options.add_argument("--page", type=Path, default=Path("docs/trust.md"))
     chosen = options.parse_args()
+    if chosen.again and chosen.out is None:
+        options.error("--again needs --out with the folder of an earlier time")
+    chosen.out = chosen.out or Path("results") / f"trust-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     if not chosen.again:
+        if chosen.out.exists():
+            options.error(f"{chosen.out} is already there: choose another --out, or add --again")
         chosen.out.mkdir(parents=True)
         _measure_all(chosen)
     run = load(chosen.out / "trust")
