@@ -1,5 +1,5 @@
 # netbench: what a user and a developer run. `make demo` and `make test` need nothing before them.
-.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test test-vm bench lock clean
+.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test test-vm bench bench-trust lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,6 +10,7 @@ help:
 	@echo "make test-vm the tests that need virtual machines (docs/vm-lab.md says how long)"
 	@echo "make check   ruff, mypy, import-linter, ansible-lint"
 	@echo "make bench   what netbench itself costs, measured"
+	@echo "make bench-trust   whether netbench's verdicts hold, tried on the lab; writes docs/trust.md"
 	@echo "make venv    .venv with netbench, from requirements.lock"
 
 prerequisites:
@@ -63,6 +64,9 @@ test-vm: dev
 
 bench: dev
 	scripts/bench
+
+bench-trust: dev
+	$(BIN)/python -m benchmarks.trust
 
 # Only when pyproject.toml's dependencies change.
 lock: dev

@@ -1,7 +1,7 @@
 """Taking away what runs created, found by label on the hosts themselves.
 
 The end of a run and ``netbench clean`` are the same act. Objects without a label of
-netbench's are not looked at.
+netbench's are not touched.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bench import labels
+from bench import ingress, labels
 from bench.errors import HostError, HostUnreachable, NetbenchError
 from bench.remote.api import Labelled, Machine
 from bench.remote.fleet import Fleet
+from bench.swarm import GATEWAY
 
 GONE_WITHIN = 20.0
 POLL = 0.15
+# Where the engines of a swarm gossip about networks (TCP).
+GOSSIP_PORT = 7946
 
 T = TypeVar("T")
 Wanted = Callable[[Labelled], bool]
@@ -62,8 +65,13 @@ class _Cleaner:
         # Managers last: a worker that leaves first is not missed by anybody.
         self.leave([name for name in ours if name not in managers])
         self.leave([name for name in ours if name in managers])
+        left = [name for name in ours if name in self.alive]
+        busy = self.rid_of_ingress(left)
         # Only now: the swarm's own gateway bridge is in use for as long as there is a swarm.
-        self.remove(self.alive, _is("network", "local"), GONE_WITHIN)
+        idle = [name for name in self.alive if name not in busy]
+        self.remove(idle, _is("network", "local"), GONE_WITHIN)
+        self.remove(busy, _local_but_gateway, GONE_WITHIN)
+        self.outstanding.extend(filter(None, self.ask(_gossiping, left).values()))
         self.remove(self.alive, _is("volume"), GONE_WITHIN)
         self.note_what_is_left()
         return Cleaned(dict(self.removed), tuple(dict.fromkeys(self.outstanding)))
@@ -125,10 +133,46 @@ class _Cleaner:
         under_way = state.state in {"pending", "error"}
         return any(under_way or manager in state.managers for manager in joined)
 
+    def rid_of_ingress(self, left: Iterable[str]) -> list[str]:
+        """See to it that no engine has the ``ingress`` of a swarm that it has ``left``; name those
+        that still have.
+
+        The gateway with our label stays until then: an engine that is late uses it, and makes none
+        of its own that nobody could tell from somebody else's.
+        """
+        left = frozenset(left)
+        mark = labels.of_run(self.run or "clean")
+
+        def gone(machine: Machine) -> bool:
+            if ingress.INGRESS not in machine.engine.network_names():
+                return True
+            if machine.engine.facts().swarm.active:
+                return True
+            # A gateway of ours outside a swarm: of a leave that an earlier clean-up had to give up
+            # waiting for.
+            ours = machine.host.name in left or bool(self.found(machine, _is_gateway))
+            return not ours or ingress.rid(machine, mark)
+
+        done = self.ask(gone, self.alive)
+        busy = [name for name in self.alive if not done.get(name)]
+        self.outstanding.extend(
+            f"{name}: its engine is still busy with the network ingress of a swarm that it has "
+            "left; run `netbench clean` again in a minute, or restart Docker there"
+            for name in busy
+        )
+        return busy
+
     def note_what_is_left(self) -> None:
-        """Look once more: only what is still there is outstanding, with the engine's reason."""
+        """Look once more: only what is still there is outstanding, with the engine's reason.
+
+        Swarm has accepted the removal of a network before the engines are rid of it: what is left
+        is given a moment to go.
+        """
+        deadline = time.monotonic() + GONE_WITHIN
 
         def left(machine: Machine) -> list[str]:
+            while self.found(machine, _is("network", "swarm")) and time.monotonic() < deadline:
+                time.sleep(POLL)
             return [
                 f"{machine.host.name}: {thing.kind} {thing.name} is still there"
                 + (f" ({self.refused[thing.object_id]})" if thing.object_id in self.refused else "")
@@ -153,6 +197,31 @@ class _Cleaner:
 
 def _is(kind: str, scope: str | None = None) -> Wanted:
     return lambda thing: thing.kind == kind and scope in (None, thing.scope)
+
+
+def _gossiping(machine: Machine) -> str:
+    """What to say when the engine has not ended the gossip of the swarm that it has left, or "".
+
+    It gives up when its farewell has not gone out within 1 s, without closing the port (Docker's
+    libnetwork/networkdb/cluster.go, clusterLeave). Nothing but its restart closes it, and until
+    then it can take part in no overlay network.
+    """
+    listening = machine.shell.run(["ss", "-Hltn", "sport", "=", f":{GOSSIP_PORT}"])
+    # In a swarm again already, by somebody else's hand: then the port is as it should be.
+    if listening.exit_code or not listening.stdout or machine.engine.facts().swarm.active:
+        return ""
+    return (
+        f"{machine.host.name}: its engine still listens on TCP {GOSSIP_PORT} for a swarm that it "
+        "has left, and overlay networks will fail there; restart Docker on it"
+    )
+
+
+def _is_gateway(thing: Labelled) -> bool:
+    return thing.kind == "network" and thing.name == GATEWAY
+
+
+def _local_but_gateway(thing: Labelled) -> bool:
+    return _is("network", "local")(thing) and not _is_gateway(thing)
 
 
 def _manages(machine: Machine) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from bench import labels, workloads
 from bench.drivers.base import Driver, NetworkSpec, Site, SiteHost
@@ -48,7 +48,9 @@ class Place:
 class Deployment:
     """What stands on the hosts: every place's running task, and the drivers that could not be.
 
-    ``networks`` says per driver how its network was made, for the record.
+    ``networks`` says per driver how its network was made, for the record. ``data_interfaces`` and
+    ``parents`` name each host's interface of the data network and the one that containers' own
+    interfaces sit on.
     """
 
     run: str
@@ -58,6 +60,8 @@ class Deployment:
     tasks: Mapping[Place, Task]
     unavailable: Mapping[str, str]
     networks: Mapping[str, Mapping[str, str]]
+    data_interfaces: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, str] = field(default_factory=dict)
 
     def server(self, cell: Cell, pair: HostPair) -> Task:
         return self.tasks[Place(cell.driver, SERVER, pair.server)]
@@ -148,6 +152,11 @@ class _Deployer:
             tasks,
             self.unavailable,
             self.networks,
+            {name: facts.data_interface for name, facts in self.order.facts.items()},
+            {
+                name: self.site_host(machine.host).parent
+                for name, machine in self.fleet.machines.items()
+            },
         )
 
     def create_networks(self, driver: Driver) -> None:

@@ -138,12 +138,14 @@ class Stopping:
 
     ``target`` is the half-width that the 95 % intervals of the headline metrics' paired ratios are
     to reach, as a share (0.03 for 3 %), or None to use the budget up; ``budget`` the wall time of
-    the whole run in seconds; no cell is settled before it has ``min_blocks`` pairs.
+    the whole run in seconds; no cell is settled before it has ``min_blocks`` pairs. With ``aa`` the
+    run goes on for A/A cells as for any other; without it they are measured beside the others.
     """
 
     target: float | None
     budget: float
     min_blocks: int
+    aa: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +230,7 @@ class EndUse:
     packets lost in its receive queues and interfaces; ``pressure`` the share of the time in which
     some task waited for a CPU (PSI), None where the kernel does not tell. ``frequency`` in Hz per
     core where known. ``pinned`` is the list of CPUs that this trial's container was held to, empty
-    for all.
+    for all, and ``CLIENT:SERVER`` where both ends ran on this host.
     """
 
     host: str

@@ -8,6 +8,7 @@ hosts never change, so every ratio is taken on one pair.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,12 +17,16 @@ from bench.drivers import BASELINE
 from bench.drivers.base import Driver
 from bench.errors import UsageError
 from bench.model import Cell, HostPair, Placement, Plan, PlannedTrial, Stopping
+from bench.units import lasting
 from bench.workloads.base import Workload
 
 # What a trial costs beside its tool's time, and what set-up and teardown cost: for estimates alone.
 TRIAL_OVERHEAD = 0.4
 SETUP = 20.0
 TEARDOWN = 10.0
+
+BLOCKS = 6
+MOST_BLOCKS = 10_000
 
 
 def make_plan(
@@ -30,7 +35,7 @@ def make_plan(
     workloads: Sequence[Workload],
     placements: Sequence[Placement],
     *,
-    blocks: int,
+    blocks: int = BLOCKS,
     duration: int,
     warmup: int,
     seed: int,
@@ -41,8 +46,10 @@ def make_plan(
     """The plan for these choices; the same arguments give the same plan.
 
     ``aa`` is how often every baseline cell is measured once more as an A/A cell; None asks for a
-    single one, of the first workload across hosts where that is measured.
-    Raises UsageError where a cross-host placement is asked of one host.
+    single one, of the first workload across hosts where that is measured, unless a budget has no
+    room for it. With ``stopping`` the number of blocks follows from the budget, not from
+    ``blocks``. Raises UsageError where a cross-host placement is asked of one host, where a budget
+    cannot hold the blocks that it must, and where a target has nothing to be reached for.
     """
     if Placement.CROSS_HOST in placements and len(hosts) < 2:
         raise UsageError(
@@ -56,8 +63,14 @@ def make_plan(
         for driver in drivers
         if placement in driver.access
     )
-    cells += tuple(_copies(cells, aa))
-    return Plan(tuple(hosts), cells, blocks, duration, warmup, seed, stopping, pin)
+    copies = tuple(_copies(cells, aa))
+    plan = Plan(tuple(hosts), cells + copies, blocks, duration, warmup, seed, stopping, pin)
+    if stopping is None:
+        return plan
+    if aa is None and affordable(plan, stopping.budget) < stopping.min_blocks:
+        plan = replace(plan, cells=cells)
+    _refuse(plan, stopping)
+    return replace(plan, blocks=_most(plan, stopping))
 
 
 def pairs(plan: Plan) -> tuple[HostPair, ...]:
@@ -82,6 +95,12 @@ def trials_of(plan: Plan, block: int) -> tuple[PlannedTrial, ...]:
     )
 
 
+def round_of(plan: Plan) -> Iterator[PlannedTrial]:
+    """The trials of the first blocks, one block for each pair: they hold every path of the run."""
+    for block in range(min(plan.blocks, len(pairs(plan)))):
+        yield from trials_of(plan, block)
+
+
 def planned_trials(plan: Plan) -> Iterator[PlannedTrial]:
     """The trials of every block of the plan, in order."""
     for block in range(plan.blocks):
@@ -93,9 +112,50 @@ def seconds_a_trial(plan: Plan) -> float:
     return plan.duration + plan.warmup + TRIAL_OVERHEAD
 
 
+def seconds_a_block(plan: Plan) -> float:
+    """What one block of all cells is expected to take, in seconds."""
+    return len(plan.cells) * seconds_a_trial(plan)
+
+
 def estimate(plan: Plan) -> float:
-    """Seconds that the run is expected to take, set-up and teardown included."""
-    return SETUP + plan.blocks * len(plan.cells) * seconds_a_trial(plan) + TEARDOWN
+    """Seconds that the run is expected to take, set-up and teardown included: the whole budget,
+    where there is one."""
+    if plan.stopping is not None:
+        return plan.stopping.budget
+    return SETUP + plan.blocks * seconds_a_block(plan) + TEARDOWN
+
+
+def affordable(plan: Plan, budget: float) -> int:
+    """How many blocks of all cells a budget of ``budget`` seconds is expected to hold."""
+    return max(0, int((budget - SETUP - TEARDOWN) / seconds_a_block(plan)))
+
+
+def _refuse(plan: Plan, stopping: Stopping) -> None:
+    """Raise UsageError for a target or a budget that cannot be met."""
+    if stopping.target is not None and all(
+        cell.driver == BASELINE and not cell.aa for cell in plan.cells
+    ):
+        raise UsageError(
+            f"--target needs something to compare with {BASELINE}, and nothing else is measured",
+            "add a driver, or --aa",
+        )
+    holds, least = affordable(plan, stopping.budget), stopping.min_blocks
+    if holds < least:
+        needed = SETUP + least * seconds_a_block(plan) + TEARDOWN
+        raise UsageError(
+            f"a budget of {lasting(stopping.budget)} holds about {holds} blocks, and at least "
+            f"{least} are needed: {len(plan.cells)} cells of {plan.warmup + plan.duration} s take "
+            f"{seconds_a_block(plan):.0f} s a block, set-up and teardown "
+            f"{SETUP + TEARDOWN:.0f} s",
+            f"give --budget {math.ceil(needed / 60)}m, a shorter --duration, or fewer --drivers, "
+            "--workloads or --placements",
+        )
+
+
+def _most(plan: Plan, stopping: Stopping) -> int:
+    """More blocks than this there cannot be: each has a trial at least, of known length."""
+    fastest = stopping.budget / (plan.duration + plan.warmup)
+    return max(stopping.min_blocks, min(MOST_BLOCKS, int(fastest)))
 
 
 def _copies(cells: Sequence[Cell], aa: int | None) -> Iterator[Cell]:

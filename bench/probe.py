@@ -44,7 +44,7 @@ def probe(fleet: Fleet, deployment: Deployment, paths: Iterable[Path]) -> dict[P
     """
     wanted = [path for path in paths if path.driver not in deployment.unavailable]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        answers = pool.map(lambda path: _patiently(fleet, deployment, path), wanted)
+        answers = pool.map(lambda path: patiently(fleet, deployment, path), wanted)
         return {
             path: f"{why}; {path.driver} needs {drivers.known()[path.driver].needs}"
             for path, why in zip(wanted, answers, strict=True)
@@ -68,7 +68,11 @@ def refuse_without_baseline(broken: Mapping[Path, str], paths: Iterable[Path]) -
             )
 
 
-def _patiently(fleet: Fleet, deployment: Deployment, path: Path) -> str:
+def patiently(fleet: Fleet, deployment: Deployment, path: Path) -> str:
+    """Try one path until it works; why it still does not after ``PROBE_WITHIN`` s, or nothing.
+
+    Raises HostUnreachable where the client's host is lost.
+    """
     deadline = time.monotonic() + PROBE_WITHIN
     while True:
         try:

@@ -14,29 +14,34 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
-from bench import __version__, cleanup, drivers, workloads
+from bench import __version__, cleanup, drivers, pinning, workloads
 from bench.deploy import Order, deploy
 from bench.drivers.base import Site
 from bench.errors import NetbenchError, StoreError
 from bench.facts import gather, networks_in_use
+from bench.gauges.attest import Attestor
+from bench.gauges.settings import path_facts
 from bench.images import Shipped, ship
 from bench.model import (
     HostFacts,
     Inventory,
     Plan,
+    PlannedTrial,
     RunEnd,
     RunInfo,
     Status,
+    Trial,
 )
-from bench.plan import planned_trials
+from bench.plan import round_of
 from bench.probe import probe, refuse_without_baseline
 from bench.remote.fleet import Fleet
 from bench.signals import interrupted_once, uninterrupted
 from bench.site import choose_site
+from bench.stopping import Rule
 from bench.store import FORMAT, RunWriter, claim
 from bench.swarm import form
 from bench.trials import Trials, path_of
-from bench.watch import Heard, Progress
+from bench.watch import Heard, Progress, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,10 @@ class _Run:
         self.begun = time.monotonic()
         self.first_trial: float | None = None
         self.counts = dict.fromkeys(Status, 0)
+        self.blocks = 0
         self.measuring = 0.0
         self.warming = 0.0
+        self.reading = 0.0
 
     def execute(self, connect: Callable[[], Fleet]) -> Outcome:
         path = self.request.out / (self.request.name or self.id)
@@ -116,6 +123,8 @@ class _Run:
     def prepare(self, fleet: Fleet) -> _Ready:
         self.progress.stage("reading the hosts' facts")
         facts = fleet.each(gather)
+        cpus = {name: found.cpus for name, found in facts.items()}
+        pinning.refuse(pinning.parse(self.plan.pin), cpus)
         in_use = fleet.each(networks_in_use)
         site = choose_site(facts.values(), in_use, self.request.inventory.macvlan_subnet)
         return _Ready(facts, site, ship(fleet, self.request.image, self.progress.stage))
@@ -143,16 +152,17 @@ class _Run:
         """Measure; whatever ends that becomes the run's outcome and message. A fault of netbench's
         own is handed back, to be raised once the hosts are clean."""
         try:
-            self.measure(fleet, writer, info, ready)
+            message = self.measure(fleet, writer, info, ready)
         except KeyboardInterrupt:
             return "interrupted", "interrupted", None
         except NetbenchError as fault:
             return "failed", str(fault), None
         except BaseException as fault:  # noqa: BLE001 - raised again after clean-up
             return "failed", f"{type(fault).__name__}: {fault}", fault
-        return "finished", "", None
+        return "finished", message, None
 
-    def measure(self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: _Ready) -> None:
+    def measure(self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: _Ready) -> str:
+        """Set everything up and run the blocks; returns why they ended, if not all planned ran."""
         self.progress.stage("forming the swarm")
         addresses = {name: facts.data_address for name, facts in ready.facts.items()}
         swarm = form(fleet, addresses, self.id)
@@ -168,24 +178,64 @@ class _Run:
         )
         deployment = deploy(fleet, order, drivers.chosen(names))
         networks = {name: dict(made) for name, made in deployment.networks.items()}
+        attestor = Attestor(fleet, deployment)
+        attestor.prepare(self.plan)
         writer.head(replace(info, networks=networks))
         self.progress.stage("trying every path")
-        paths = dict.fromkeys(map(path_of, planned_trials(self.plan)))
+        paths = dict.fromkeys(map(path_of, round_of(self.plan)))
         broken = probe(fleet, deployment, paths)
         refuse_without_baseline(broken, paths)
+        settings = path_facts(fleet, attestor.locator, self.plan)
+        writer.head(replace(info, networks=networks, paths=settings))
         self.progress.begin(self.plan)
         self.first_trial = time.monotonic()
-        trials = Trials(fleet, writer, self.plan, deployment, broken)
-        for planned in planned_trials(self.plan):
-            self.progress.starting(planned)
-            trial = trials.run(planned)
-            self.counts[trial.status] += 1
-            if trial.status is not Status.SKIPPED:
-                self.measuring += trial.tool
-                self.warming += min(trial.tool, self.plan.warmup)
-            self.progress.ended(trial)
-            if trial.status is Status.FAILED:
-                trials.recover(planned)
+        rule = Rule(self.plan, info.metrics)
+        note = self.progress.stage
+        trials = Trials(
+            fleet, writer, info, deployment, broken=broken, attestor=attestor, note=note
+        )
+        self.run_blocks(trials, rule)
+        return rule.reason(self.blocks)
+
+    def run_blocks(self, trials: Trials, rule: Rule) -> None:
+        for block in range(self.plan.blocks):
+            due = rule.due(block)
+            if not due or not rule.fits(due, self.spent()):
+                return
+            self.blocks += 1
+            self.tell_standing(rule, block, len(due))
+            for planned in due:
+                # A block that took longer than those before it must not break the budget either.
+                if not rule.fits((planned,), self.spent()):
+                    break
+                begun = time.monotonic()
+                trial = self.run_trial(trials, planned)
+                rule.ended(trial, time.monotonic() - begun)
+            rule.judge()
+
+    def run_trial(self, trials: Trials, planned: PlannedTrial) -> Trial:
+        self.progress.starting(planned)
+        trial = trials.run(planned)
+        self.reading = trials.reading
+        self.counts[trial.status] += 1
+        if trial.status is not Status.SKIPPED:
+            self.measuring += trial.tool
+            self.warming += min(trial.tool, self.plan.warmup)
+        self.progress.ended(trial)
+        if trial.status is Status.FAILED:
+            trials.recover(planned)
+        return trial
+
+    def tell_standing(self, rule: Rule, block: int, trials: int) -> None:
+        stopping = self.plan.stopping
+        if stopping is not None:
+            settled = None if stopping.target is None else len(rule.settled)
+            left = max(0.0, stopping.budget - self.spent())
+            self.progress.standing(Standing(block, trials, settled, len(rule.followed), left))
+
+    def spent(self) -> float:
+        """Seconds of wall time since the run began."""
+        return time.monotonic() - self.begun
 
     def clean_up(self, fleet: Fleet, outcome: str, message: str) -> RunEnd:
         ended = time.monotonic()
@@ -202,4 +252,6 @@ class _Run:
             warming=self.warming,
             teardown=done - ended,
             outstanding=outstanding,
+            blocks=self.blocks,
+            reading=self.reading,
         )

@@ -1,19 +1,27 @@
-"""Executing trials, one at a time, each stored as it ends."""
+"""Executing trials, one at a time, each stored as it ends.
+
+A trial is: hold the two containers to their CPUs, read both hosts' counters, execute the tool, read
+them again, parse what the tool printed, and hold the counters against the path.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from bench import workloads
+from bench import pinning, workloads
 from bench.deploy import Deployment, refreshed
 from bench.errors import HostUnreachable, NetbenchError, ParseError, StoreError
-from bench.model import Plan, PlannedTrial, Status, Trial
-from bench.probe import Path
+from bench.gauges.around import Around, Before, Gauges
+from bench.gauges.attest import Attestor
+from bench.gauges.use import busy
+from bench.holding import Holder
+from bench.model import EndUse, Measurement, PlannedTrial, RunInfo, Sample, Status, Trial
+from bench.probe import Path, patiently
 from bench.remote.fleet import Fleet
 from bench.store import RunWriter
-from bench.workloads.base import ToolOutput
+from bench.workloads.base import ToolOutput, Workload
 
 # Beyond its own time, how long a tool may take to connect, to end and to report (seconds).
 GRACE = 10.0
@@ -28,21 +36,45 @@ def path_of(planned: PlannedTrial) -> Path:
 
 
 class Trials:
-    """Executes trials one at a time and stores each as it ends."""
+    """Executes trials one at a time and stores each as it ends.
+
+    ``info`` is the run's head: its plan, what its hosts have, whether they share a kernel. The
+    ``attestor`` knows the deployment's paths. ``note``
+    hears, once each, what a trial goes on without: a host that cannot be read, CPUs that an engine
+    will not hold a container to.
+    """
 
     def __init__(
         self,
         fleet: Fleet,
         writer: RunWriter,
-        plan: Plan,
+        info: RunInfo,
         deployment: Deployment,
+        *,
         broken: Mapping[Path, str],
+        attestor: Attestor,
+        note: Callable[[str], None],
     ) -> None:
         self.fleet = fleet
         self.writer = writer
-        self.plan = plan
+        self.plan = info.plan
+        self.shared_kernel = info.shared_kernel
         self.deployment = deployment
         self.broken = broken
+        self.attestor = attestor
+        self.gauges = Gauges(fleet, attestor, note)
+        self.holder = Holder(
+            fleet,
+            pinning.parse(self.plan.pin),
+            {facts.name: facts.cpus for facts in info.hosts},
+            shared_kernel=info.shared_kernel,
+            note=note,
+        )
+
+    @property
+    def reading(self) -> float:
+        """Seconds that reading the hosts around the trials has taken so far."""
+        return self.gauges.seconds
 
     def run(self, planned: PlannedTrial) -> Trial:
         """One trial, stored. Raises HostUnreachable, after storing, where its host is lost."""
@@ -75,34 +107,77 @@ class Trials:
     def measure(self, planned: PlannedTrial, trial: Trial) -> Trial:
         cell, pair = planned.cell, planned.pair
         workload = workloads.known()[cell.workload]
-        address, port = self.deployment.endpoint(cell, pair, workload.port)
+        begun = time.monotonic()
         engine = self.fleet[pair.client_for(cell.placement)].engine
         seconds, warmup = self.plan.duration, self.plan.warmup
-        begun = time.monotonic()
+        held, before = self.made_ready(planned)
+        if before.outdated:
+            # Swarm has replaced a container, and on the host's network nobody would notice: the new
+            # one is held to its CPUs as the old one was.
+            self.refresh()
+            held, before = self.made_ready(planned)
+        address, port = self.deployment.endpoint(cell, pair, workload.port)
+        started = time.monotonic()
         done = engine.exec(
             self.deployment.client(cell, pair).container_id,
             workload.client(address, port, seconds, warmup),
             timeout=seconds + warmup + GRACE,
         )
-        tool = time.monotonic() - begun
+        tool = time.monotonic() - started
+        around = self.gauges.after(before)
         output = ToolOutput(done.exit_code, done.stdout, done.stderr)
-        trial = replace(trial, raw=self.writer.raw(planned, output), tool=tool)
+        trial = replace(
+            trial, raw=self.writer.raw(planned, output), tool=tool, ends=around.ends(*held)
+        )
         try:
-            measured = workload.parse(output)
+            trial = self.judged(trial, workload, workload.parse(output), around)
         except ParseError as fault:
-            elapsed = time.monotonic() - begun
-            return replace(trial, status=Status.FAILED, reason=str(fault), elapsed=elapsed)
+            trial = replace(trial, status=Status.FAILED, reason=str(fault))
+        return replace(trial, elapsed=time.monotonic() - begun)
+
+    def made_ready(self, planned: PlannedTrial) -> tuple[tuple[str, str], Before]:
+        """Hold both ends to their CPUs and read their hosts; returns the CPUs and what was read."""
+        cell, pair = planned.cell, planned.pair
+        client, server = self.deployment.client(cell, pair), self.deployment.server(cell, pair)
+        held = self.holder.hold(cell, pair, client, server)
+        return held, self.gauges.before(cell, pair)
+
+    def refresh(self) -> None:
+        """Learn which containers run now."""
+        self.deployment = refreshed(self.deployment, self.fleet)
+        self.attestor.renew(self.deployment)
+
+    def judged(
+        self, trial: Trial, workload: Workload, measured: Measurement, around: Around
+    ) -> Trial:
+        """The trial with what was measured, or failed where the bytes did not take its path."""
+        attested = self.gauges.attest(around, measured.payload)
+        trial = replace(trial, path=attested.passages, unattested=attested.unattested)
+        if attested.complaint:
+            reason = f"path not taken: {attested.complaint}"
+            return replace(trial, status=Status.FAILED, reason=reason)
         return replace(
             trial,
             status=Status.COMPLETED,
-            samples=measured.samples,
+            samples=(*measured.samples, *self.cost(workload, measured, trial.ends)),
             intervals=measured.intervals,
             histogram=measured.histogram,
-            elapsed=time.monotonic() - begun,
         )
 
+    def cost(
+        self, workload: Workload, measured: Measurement, ends: tuple[EndUse, ...]
+    ) -> Iterator[Sample]:
+        """The CPU time of a unit of work, where both ends' hosts could be read."""
+        cost = workload.cost
+        rate = next(one.value for one in measured.samples if one.metric == cost.rate)
+        spent = busy(ends, shared_kernel=self.shared_kernel)
+        if spent > 0:
+            seconds = self.plan.duration + self.plan.warmup
+            yield Sample(cost.metric.name, cost.value(spent, seconds, rate))
+
     def recover(self, planned: PlannedTrial) -> None:
-        """After a failure: start the server's commands afresh, and learn which containers run now.
+        """After a failure: start the server's commands afresh, learn which containers run now, and
+        wait until that server answers again, so that no other trial fails for this one's sake.
 
         Raises HostUnreachable where the failure was that of a host.
         """
@@ -112,10 +187,14 @@ class Trials:
             engine = self.fleet[planned.pair.server].engine
             engine.exec(server.container_id, RESTART_SERVERS, timeout=5.0)
 
-        def refresh() -> None:
-            self.deployment = refreshed(self.deployment, self.fleet)
+        def settle() -> None:
+            for name in dict.fromkeys(cell.workload for cell in self.plan.cells):
+                path = replace(path_of(planned), workload=name)
+                if path not in self.broken and patiently(self.fleet, self.deployment, path):
+                    # It stays down: the others' way is the same, and each would be waited for.
+                    return
 
-        for step in (restart, refresh):
+        for step in (restart, self.refresh, settle):
             try:
                 step()
             except HostUnreachable:

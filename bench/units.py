@@ -11,6 +11,10 @@ DASH = NOTHING = "\N{EN DASH}"
 _PREFIXES = {
     "bit/s": ((1e12, "Tbit/s"), (1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")),
     "s": ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")),
+    "B": ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")),
+    # Times per a unit of work, the unit left as it is.
+    "s/GB": ((1.0, "s/GB"), (1e-3, "ms/GB"), (1e-6, "µs/GB")),
+    "s/k": ((1.0, "s/k"), (1e-3, "ms/k"), (1e-6, "µs/k")),
     "1/s": ((1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")),
 }
 
@@ -30,7 +34,7 @@ class Scale:
         if value is None:
             return NOTHING
         # Counts are whole and stay so: 4 retransmits, not 4.00.
-        whole = self.size == 1 and value.is_integer() and abs(value) < 1e15
+        whole = self.size == 1 and float(value).is_integer() and abs(value) < 1e15
         return f"{value:,.0f}" if whole else number(self.apply(value))
 
     def span(self, bounds: tuple[float, float] | None) -> str:
@@ -60,3 +64,21 @@ def human(value: float, unit: str) -> str:
     """One value with its unit."""
     scale = scale_for(value, unit)
     return f"{scale.text(value)} {scale.unit}"
+
+
+def lasting(seconds: float) -> str:
+    """A stretch of time as people say it: 45 s, 10 min, 1 h 30 min."""
+    whole = round(seconds)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if whole < 120:
+        return f"{whole} s"
+    if whole < 7200:
+        return f"{minutes} min" + (f" {rest} s" if rest and minutes < 10 else "")
+    return f"{hours} h" + (f" {minutes_left} min" if minutes_left else "")
+
+
+def percent(share: float) -> str:
+    """A share in percent with two leading digits: 0.4 %, 2.1 %, 18 %."""
+    hundredths = share * 100
+    return f"{hundredths:.0f} %" if hundredths >= 9.95 else f"{hundredths:.2g} %"

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from bench.model import Plan, PlannedTrial, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a run of no fixed length stands when a block begins.
+
+    ``block`` counts from 0 and holds ``trials`` trials; ``settled`` of the ``cells`` that are
+    compared need no more of them (None without a target); ``left`` is what is left of the budget,
+    in seconds.
+    """
+
+    block: int
+    trials: int
+    settled: int | None
+    cells: int
+    left: float
 
 
 class Progress(Protocol):
@@ -15,6 +32,9 @@ class Progress(Protocol):
         """What is going on before and after the trials."""
 
     def begin(self, plan: Plan) -> None: ...
+
+    def standing(self, standing: Standing) -> None:
+        """Before each block of a run of no fixed length."""
 
     def starting(self, planned: PlannedTrial) -> None: ...
 
@@ -33,6 +53,9 @@ class Heard:
 
     def begin(self, plan: Plan) -> None:
         self._tell(lambda inner: inner.begin(plan))
+
+    def standing(self, standing: Standing) -> None:
+        self._tell(lambda inner: inner.standing(standing))
 
     def starting(self, planned: PlannedTrial) -> None:
         self._tell(lambda inner: inner.starting(planned))

@@ -6,19 +6,18 @@ histograms, as counts add up.
 
 from __future__ import annotations
 
-import binascii
 import math
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from hdrh.codec import HdrCookieException, HdrLengthException
+from hdrh.codec import ExternalHeader, HdrCookieException, HdrLengthException, HdrPayload
 from hdrh.histogram import HdrHistogram
 
-from bench.errors import StoreError
-from bench.model import Cell, Status, Trial
-from bench.store import StoredRun
+from bench.model import Cell, Status
+from bench.store import StoredRun, undecodable
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9)
 # A percentile with fewer requests than these beyond it says more about chance than about the path.
@@ -27,8 +26,10 @@ _STEPS_PER_DECADE = 24
 # The curve begins at the tenth percentile: the luckiest requests tell nothing about a driver.
 _BEGIN = -math.log10(0.9)
 _LARGEST_US = 3_600_000_000
+_DIGITS = 3
+_WORD = 8
 _DAMAGED = (
-    *(binascii.Error, zlib.error, HdrCookieException, HdrLengthException),
+    *(zlib.error, HdrCookieException, HdrLengthException),
     *(TypeError, ValueError, IndexError, AssertionError),
 )
 
@@ -47,31 +48,79 @@ class Latency:
     curve: tuple[tuple[float, float], ...]
 
 
+class _Merged:
+    """The sum of many encoded histograms.
+
+    HdrHistogram has all this (``decode_and_add``), and makes a whole histogram of each one before
+    it adds it, 0.2 MB for 3 KB. Here its codec fills an array no longer than it must be, and numpy
+    adds that: a third of the time, which for 50,000 of them is seconds.
+    """
+
+    def __init__(self) -> None:
+        self._sum = HdrHistogram(1, _LARGEST_US, _DIGITS)
+        # The very counts that the sum encodes, read and written as an array.
+        self._counts = np.frombuffer(self._sum.encoder.get_counts(), dtype=np.uint64)
+        self._total = 0
+        self._first, self._last = self._counts.size, -1
+        # How many counts the last ones had. Those of one cell are all of about a length.
+        self._length = 1024
+
+    def add(self, encoded: bytes) -> None:
+        """Add one. Raises one of _DAMAGED for what is not the encoding of a histogram."""
+        payload = _payload(encoded)
+        header = payload.payload
+        if (header.lowest_trackable_value, header.significant_figures) != (1, _DIGITS) or (
+            header.highest_trackable_value != _LARGEST_US
+        ):
+            raise ValueError("a histogram of another shape")
+        try:
+            found = payload.init_counts(self._length)
+        except IndexError:
+            # Longer than any so far: room for that, and some.
+            payload = _payload(encoded)
+            found = payload.init_counts(self._counts.size)
+            self._length = min(self._counts.size, found["max_nonzero_index"] * 5 // 4 + 1)
+        end = found["max_nonzero_index"] + 1
+        counts = np.frombuffer(payload.get_counts(), dtype=np.uint64, count=max(end, 0))
+        self._counts[: counts.size] += counts
+        if end > 0:
+            self._first = min(self._first, found["min_nonzero_index"])
+            self._last = max(self._last, end - 1)
+            self._total += found["total"]
+
+    def histogram(self) -> HdrHistogram:
+        """The sum as a histogram."""
+        if self._total:
+            self._sum.set_internal_tacking_values(self._first, self._last, self._total)
+        return self._sum
+
+
+def _payload(encoded: bytes) -> Any:
+    size = len(bytes(ExternalHeader()))
+    header = ExternalHeader.from_buffer_copy(encoded)
+    if header.length != len(encoded) - size:
+        raise HdrLengthException("cut off")
+    return HdrPayload(_WORD, compressed_payload=encoded[size:])
+
+
 def merged_latencies(run: StoredRun, cells: Iterable[Cell]) -> tuple[Latency, ...]:
     """For each of ``cells`` that has histograms, in that order. StoreError for a damaged one."""
-    merged: dict[Cell, HdrHistogram] = {}
-    for trial in run.trials:
-        if trial.histogram is None or trial.status is not Status.COMPLETED:
+    merged: dict[Cell, _Merged] = {}
+    for one, encoded in zip(run.results, run.histograms, strict=True):
+        if encoded is None or one.status is not Status.COMPLETED:
             continue
-        if trial.cell not in merged:
-            merged[trial.cell] = HdrHistogram(1, _LARGEST_US, 3)
-        _add(run, merged[trial.cell], trial, trial.histogram)
+        if one.cell not in merged:
+            merged[one.cell] = _Merged()
+        try:
+            merged[one.cell].add(encoded)
+        except _DAMAGED:
+            raise undecodable(run.path / "trials.jsonl", one.sequence, one.cell) from None
+    summed = {cell: one.histogram() for cell, one in merged.items()}
     return tuple(
-        _latency(cell, merged[cell])
+        _latency(cell, summed[cell])
         for cell in cells
-        if cell in merged and merged[cell].get_total_count() > 0
+        if cell in summed and summed[cell].get_total_count() > 0
     )
-
-
-def _add(run: StoredRun, into: HdrHistogram, trial: Trial, encoded: str) -> None:
-    try:
-        into.decode_and_add(encoded)
-    except _DAMAGED:
-        raise StoreError(
-            f"{run.path / 'trials.jsonl'}: trial {trial.sequence} ({trial.cell}): "
-            "its latency histogram cannot be decoded",
-            "the file is damaged",
-        ) from None
 
 
 def _latency(cell: Cell, histogram: HdrHistogram) -> Latency:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-import pandas as pd
-
-from bench.analysis.frame import samples_frame
 from bench.analysis.latency import Latency, merged_latencies
+from bench.analysis.series import NO_SERIES, Series, paired, series
+from bench.analysis.verdict import Verdict, judge
 from bench.drivers import BASELINE
-from bench.estimate import Floats, Range, median, median_interval, paired_ratio, spread
+from bench.estimate import Range, half_width, median, median_interval, paired_ratio, spread
 from bench.model import Access, Better, Cell, Metric, Placement, Status
 from bench.store import StoredRun
 
-_CELL = ["driver", "aa", "access", "placement", "workload"]
-# What a value and its baseline have in common. Client and server are those of the block.
-_PAIRED = ["block", "client", "server", "placement", "workload", "metric"]
+# How a run ended that did all it set out to do.
+FINISHED = "finished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,11 @@ class CellSummary:
     ``values`` are the trials' values in the order of the blocks; ``ci`` the 95 % interval of their
     median; ``iqr`` their interquartile range. ``ratio`` is the median over blocks of this cell's
     value by the baseline's of the same block, ``ratio_ci`` its 95 % interval and ``pairs`` the
-    number of blocks in which both have a value. ``planned`` is how many trials the plan had.
+    number of blocks in which both have a value. ``zeros`` counts the completed trials whose value
+    was not above zero in a headline metric: failures, which are in none of these numbers.
+
+    ``planned`` is in how many blocks the cell could have had a trial; ``rested`` in how many of
+    them it had none because the run had settled it before (never, in a run of a fixed number).
     """
 
     cell: Cell
@@ -50,11 +51,14 @@ class CellSummary:
     ratio: float | None
     ratio_ci: Range | None
     pairs: int
+    verdict: Verdict
     planned: int
     completed: int
     skipped: int
     failed: int
     reasons: tuple[str, ...]
+    zeros: int = 0
+    rested: int = 0
 
     @property
     def driver(self) -> str:
@@ -88,10 +92,21 @@ class CellSummary:
     def is_baseline(self) -> bool:
         return self.cell.driver == BASELINE and self.cell.aa == 0
 
+    @property
+    def half_width(self) -> float | None:
+        """How far the ratio's interval reaches, as a share of the ratio (on the log scale)."""
+        if not self.ratio or self.ratio_ci is None or self.ratio_ci[0] <= 0:
+            return None
+        return half_width(self.ratio, self.ratio_ci)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run came to. ``cells`` has one entry per cell and metric, in the plan's order."""
+    """What a run came to.
+
+    ``cells`` has one entry per cell and metric, in the plan's order; ``series`` what they were made
+    of, the values by block.
+    """
 
     run: str
     shared_kernel: bool
@@ -99,6 +114,7 @@ class Summary:
     cells: tuple[CellSummary, ...]
     outcomes: tuple[Outcome, ...]
     latencies: tuple[Latency, ...]
+    series: Mapping[tuple[Cell, str], Series] = field(compare=False, repr=False)
 
     @property
     def placements(self) -> tuple[Placement, ...]:
@@ -127,103 +143,94 @@ class Summary:
 def summarise(run: StoredRun) -> Summary:
     """The summary of a stored run. Raises StoreError where a stored histogram is damaged."""
     info = run.info
-    cells = tuple(dict.fromkeys([*info.plan.cells, *(trial.cell for trial in run.trials)]))
-    ended = Counter((trial.cell, trial.status) for trial in run.trials)
+    cells = tuple(dict.fromkeys([*info.plan.cells, *(trial.cell for trial in run.results)]))
+    ended = Counter((trial.cell, trial.status) for trial in run.results)
     outcomes = _outcomes(run, cells)
-    values, pairs = _values(run)
-    none: Floats = np.empty(0)
-    found = []
+    begun = _begun(run)
+    rested = _rested(run, cells, begun)
+    stopping = info.plan.stopping
+    found = series(run)
+    summaries = []
     for cell in cells:
         reasons = tuple(
             dict.fromkeys(one.reason for one in outcomes if one.cell == cell and one.reason)
         )
+        baseline = Cell(BASELINE, Access.DIRECT, cell.placement, cell.workload)
         for metric in info.metrics.get(cell.workload, ()):
-            key = (*_key(cell), metric.name)
-            own = values.get(key, none)
-            above, below = pairs.get(key, (none, none))
-            ratio, ratio_ci = paired_ratio(above, below)
-            found.append(
+            own = found.get((cell, metric.name), NO_SERIES)
+            pairs = paired(own, found.get((baseline, metric.name), NO_SERIES))
+            ratio, ratio_ci = paired_ratio(pairs.values, pairs.baselines, pairs.groups)
+            summaries.append(
                 CellSummary(
                     cell=cell,
                     metric=metric,
-                    values=tuple(own.tolist()),
-                    median=median(own),
-                    ci=median_interval(own),
-                    iqr=spread(own),
+                    values=tuple(own.values.tolist()),
+                    median=median(own.values),
+                    ci=median_interval(own.values, own.groups),
+                    iqr=spread(own.values),
                     ratio=ratio,
                     ratio_ci=ratio_ci,
-                    pairs=above.size,
-                    planned=info.plan.blocks,
+                    pairs=pairs.values.size,
+                    verdict=judge(
+                        metric,
+                        ratio,
+                        ratio_ci,
+                        pairs.values.size,
+                        stopping.target if stopping else None,
+                        baseline=cell == baseline,
+                    ),
+                    planned=begun,
                     completed=ended[cell, Status.COMPLETED],
                     skipped=ended[cell, Status.SKIPPED],
                     failed=ended[cell, Status.FAILED],
                     reasons=reasons,
+                    zeros=own.zeros,
+                    rested=rested.get(cell, 0),
                 )
             )
     return Summary(
         run=info.run,
         shared_kernel=info.shared_kernel,
-        blocks=info.plan.blocks,
-        cells=tuple(found),
+        blocks=begun,
+        cells=tuple(summaries),
         outcomes=outcomes,
         latencies=merged_latencies(run, cells),
+        series=found,
     )
+
+
+def _begun(run: StoredRun) -> int:
+    """The blocks that there were to be: the plan's, or as many as an adaptive run has begun."""
+    if run.info.plan.stopping is None:
+        return run.info.plan.blocks
+    seen = max((trial.block + 1 for trial in run.results), default=0)
+    return max(seen, run.end.blocks if run.end is not None else 0)
+
+
+def _rested(run: StoredRun, cells: Sequence[Cell], begun: int) -> dict[Cell, int]:
+    """In how many blocks of an adaptive run each cell was left out as settled."""
+    if run.info.plan.stopping is None or begun == 0:
+        return {}
+    present: dict[Cell, set[int]] = {cell: set() for cell in cells}
+    for trial in run.results:
+        present[trial.cell].add(trial.block)
+    # Of the block in which a run was cut off, what was awake in the block before is missing.
+    cut = run.end is None or run.end.outcome != FINISHED
+    last = begun - 1
+    return {
+        cell: begun
+        - len(blocks)
+        - int(cut and last not in blocks and (last == 0 or last - 1 in blocks))
+        for cell, blocks in present.items()
+    }
 
 
 def _outcomes(run: StoredRun, cells: Sequence[Cell]) -> tuple[Outcome, ...]:
     counted = Counter(
         (trial.cell, trial.status, trial.reason)
-        for trial in run.trials
+        for trial in run.results
         if trial.status is not Status.COMPLETED
     )
     order = {cell: place for place, cell in enumerate(cells)}
     found = [Outcome(*key, trials=count) for key, count in counted.items()]
     return tuple(sorted(found, key=lambda one: order[one.cell]))
-
-
-Key = tuple[str, int, str, str, str, str]
-
-
-def _values(run: StoredRun) -> tuple[dict[Key, Floats], dict[Key, tuple[Floats, Floats]]]:
-    """Each cell's values by metric in the order of the blocks, and those that have a baseline in
-    the same block together with it."""
-    samples = samples_frame(run)
-    samples = samples[(samples["status"] == Status.COMPLETED.value) & samples["value"].notna()]
-    samples = samples.drop(columns=["run", "unit", "status", "reason"]).sort_values(
-        ["block", "sequence"], kind="stable"
-    )
-    # A plan has every cell once a block. Should a run hold more, a pair is still one of each.
-    samples = samples.drop_duplicates([*_CELL, *_PAIRED], keep="last")
-    baseline = samples.loc[
-        (samples["driver"] == BASELINE)
-        & (samples["aa"] == 0)
-        & (samples["access"] == Access.DIRECT.value),
-        [*_PAIRED, "value"],
-    ]
-    paired = samples.merge(baseline, on=_PAIRED, suffixes=("", "_baseline"))
-    return (
-        {key: _array(group, "value") for key, group in _by_cell(samples)},
-        {
-            key: (_array(group, "value"), _array(group, "value_baseline"))
-            for key, group in _by_cell(paired)
-        },
-    )
-
-
-def _by_cell(samples: pd.DataFrame) -> list[tuple[Key, pd.DataFrame]]:
-    grouped = samples.groupby([*_CELL, "metric"], observed=True, sort=False)
-    return [(_as_key(key), group) for key, group in grouped]
-
-
-def _as_key(key: object) -> Key:
-    assert isinstance(key, tuple)
-    driver, aa, access, placement, workload, metric = key
-    return str(driver), int(aa), str(access), str(placement), str(workload), str(metric)
-
-
-def _array(group: pd.DataFrame, column: str) -> Floats:
-    return group[column].to_numpy(dtype=np.float64)
-
-
-def _key(cell: Cell) -> tuple[str, int, str, str, str]:
-    return cell.driver, cell.aa, cell.access.value, cell.placement.value, cell.workload

@@ -15,6 +15,7 @@ from bench.charts.style import (
     INK,
     Look,
     comparable,
+    drivers_only,
     figure,
     footer,
     looks,
@@ -34,7 +35,7 @@ def bars(summary: Summary, workload: str, metric: Metric) -> Figure | None:
     panels = {
         placement: rows
         for placement in summary.placements
-        if (rows := summary.rows(workload, placement, metric))
+        if (rows := drivers_only(summary.rows(workload, placement, metric)))
     }
     if not any(comparable(rows) for rows in panels.values()):
         return None
@@ -56,11 +57,13 @@ def bars(summary: Summary, workload: str, metric: Metric) -> Figure | None:
     title(chart, f"{metric.title} by driver ({workload})")
     selected = max(len(row.values) for rows in panels.values() for row in rows) > MOST_DOTS
     dots = f"dots: {MOST_DOTS} of the trials" if selected else "dots: single trials"
+    shown = any(row.ci is not None for rows in panels.values() for row in rows)
+    whiskers = "; whiskers: 95 % interval" if shown else ""
+    several = " Each panel has its own scale." if len(panels) > 1 else ""
     footer(
         chart,
         summary,
-        f"Bars: median, higher is better; whiskers: 95 % interval; {dots}, first block leftmost. "
-        "Each panel has its own scale.",
+        f"Bars: median, higher is better{whiskers}; {dots}, first block leftmost.{several}",
     )
     return chart
 
@@ -133,8 +136,8 @@ def _selected(values: tuple[float, ...]) -> list[float]:
 
 
 def _tick(row: CellSummary) -> str:
-    missing = row.planned - row.completed
+    missing = row.planned - row.rested - row.completed
     partly = row.median is not None and missing > 0
     return treatment(row.cell, "\n") + (
-        f"\n{row.completed} of {row.planned} trials" if partly else ""
+        f"\n{row.completed} of {row.planned - row.rested} trials" if partly else ""
     )

@@ -17,7 +17,7 @@ from bench.analysis.summary import Summary
 from bench.charts.bars import bars
 from bench.charts.latency import latencies
 from bench.charts.ratio import ratios
-from bench.charts.style import settings
+from bench.charts.style import drivers_only, settings
 from bench.errors import StoreError
 from bench.model import Better, Metric
 
@@ -69,12 +69,16 @@ def _figures(summary: Summary) -> Iterator[tuple[str, str, str, Figure]]:
 def _save(figure: Figure, chart: Chart) -> None:
     try:
         chart.png.parent.mkdir(parents=True, exist_ok=True)
-        picture = io.BytesIO()
         FigureCanvasAgg(figure)
+        # Laid out once, for both: each would be drawn twice as long as it has an engine for that.
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            figure.set_dpi(_DPI)
+            engine.execute(figure)
+            figure.set_layout_engine(None)
+        picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=_DPI, metadata={"Software": None})
         chart.png.write_bytes(picture.getvalue())
-        # Laid out once, for both.
-        figure.set_layout_engine("none")
         picture = io.BytesIO()
         FigureCanvasSVG(figure)
         figure.savefig(picture, format="svg", metadata={"Date": None, "Creator": None})
@@ -89,7 +93,11 @@ def _save(figure: Figure, chart: Chart) -> None:
 def _alt(summary: Summary, workload: str, metric: Metric) -> str:
     """The medians that the bars show, in words."""
     said = []
-    rows = [row for row in summary.cells if (row.workload, row.metric) == (workload, metric)]
+    rows = [
+        row
+        for row in drivers_only(summary.cells)
+        if (row.workload, row.metric) == (workload, metric)
+    ]
     scale = scale_for(metric.unit, [row.median for row in rows])
     for row in rows:
         value = absence(row) if row.median is None else f"{scale.text(row.median)} {scale.unit}"
@@ -99,16 +107,21 @@ def _alt(summary: Summary, workload: str, metric: Metric) -> str:
 
 def _ratio_alt(summary: Summary) -> str:
     """What is compared; the numbers stand in the tables beside the chart, and would be too many."""
-    compared = [cell for cell in summary.cells if not cell.is_baseline and cell.ratio is not None]
+    compared = [
+        cell
+        for cell in drivers_only(summary.cells)
+        if not cell.is_baseline and cell.ratio is not None
+    ]
     drivers = ", ".join(dict.fromkeys(cell.driver for cell in compared))
     metrics = ", ".join(metric.title for _, metric in summary.headlines)
-    return f"Ratio to the host network, with 95 % intervals, of {drivers}: {metrics}."
+    spans = ", with 95 % intervals," if any(cell.ratio_ci for cell in compared) else ""
+    return f"Ratio to the host network{spans} of {drivers}: {metrics}."
 
 
 def _latency_alt(summary: Summary, workload: str) -> str:
     said = []
     for one in summary.latencies:
-        if one.cell.workload == workload:
+        if one.cell.workload == workload and not one.cell.aa:
             half, tail = one.percentiles[50.0], one.percentiles[99.0]
             scale = scale_for("s", [half])
             said.append(

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from bench.analysis.display import absence, scale_for, treatment
 from bench.analysis.latency import Latency
 from bench.analysis.summary import CellSummary, Summary
-from bench.charts.style import Look, figure, footer, looks, panel_title, title
+from bench.charts.style import Look, drivers_only, figure, footer, looks, panel_title, title
 from bench.model import Cell, Placement
 from bench.units import Scale
 
@@ -24,7 +24,7 @@ def latencies(summary: Summary, workload: str) -> Figure | None:
     """A panel for each placement with two curves or more; None where there is none."""
     panels: dict[Placement, list[Latency]] = {}
     for one in summary.latencies:
-        if one.cell.workload == workload and len(one.curve) > 1:
+        if one.cell.workload == workload and len(one.curve) > 1 and not one.cell.aa:
             panels.setdefault(one.cell.placement, []).append(one)
     panels = {placement: curves for placement, curves in panels.items() if len(curves) > 1}
     if not panels:
@@ -111,7 +111,7 @@ def _measured(summary: Summary, workload: str, placement: Placement) -> tuple[Ce
     """One entry for each cell of a panel, whichever its metric."""
     rows = {
         row.cell: row
-        for row in summary.cells
+        for row in drivers_only(summary.cells)
         if row.workload == workload and row.placement == placement
     }
     return tuple(rows.values())

@@ -16,6 +16,7 @@ from bench.charts.style import (
     FAINT,
     INK,
     Look,
+    drivers_only,
     figure,
     footer,
     looks,
@@ -40,7 +41,7 @@ def ratios(summary: Summary) -> Figure | None:
         if (rows := _compared(summary.rows(workload, placement, metric)))
     }
     shown = [row for rows in panels.values() for row in rows if row.ratio is not None]
-    if len(shown) < 2:
+    if sum(not row.cell.aa for row in shown) < 2:
         return None
     metrics = list(dict.fromkeys((workload, metric) for workload, metric, _ in panels))
     placements = list(dict.fromkeys(placement for _, _, placement in panels))
@@ -70,17 +71,24 @@ def ratios(summary: Summary) -> Figure | None:
         axes.set_xlabel("times the host network's value")
     title(chart, "Ratio to the host network")
     log = ", log scale" if _is_wide(limits) else ""
+    whiskers = "; whiskers: 95 % interval" if any(row.ratio_ci for row in shown) else ""
+    copy = "\nGrey (A/A): the host network measured twice, which should lie on the line."
     footer(
         chart,
         summary,
-        "Dots: median over blocks of the ratio within the block; whiskers: 95 % interval; "
-        f"line: the host network{log}.",
+        f"Dots: median over blocks of the ratio within the block{whiskers}; "
+        f"line: the host network{log}.{copy if any(row.cell.aa for row in shown) else ''}",
     )
     return chart
 
 
 def _compared(rows: Sequence[CellSummary]) -> tuple[CellSummary, ...]:
-    return tuple(row for row in rows if not row.is_baseline)
+    """The rows beside the baseline; A/A cells, which are no drivers, at the bottom."""
+    return (*drivers_only(row for row in rows if not row.is_baseline), *filter(_is_copy, rows))
+
+
+def _is_copy(row: CellSummary) -> bool:
+    return row.cell.aa > 0
 
 
 def _panel(axes: Axes, rows: Sequence[CellSummary], look: dict[Cell, Look]) -> None:
@@ -115,6 +123,8 @@ def _panel(axes: Axes, rows: Sequence[CellSummary], look: dict[Cell, Look]) -> N
             fontsize=9,
         )
     axes.set_yticks(range(len(rows)), [treatment(row.cell) for row in rows])
+    for label, row in zip(axes.get_yticklabels(), rows, strict=True):
+        label.set_color(FAINT if row.cell.aa else INK)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ from bench.model import Access, Cell
 INK = "#222222"
 FAINT = "#6b6b6b"
 GRID = "#dddddd"
+
+# The footer's letters: their size in points and about how many inches one is wide.
+_SMALL = 8
+_LETTER = 0.066
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,10 @@ _LOOKS = (
     Look("#56b4e9", "---", "X", (0, (1, 2))),
     Look("#000000", "ooo", "*", (0, (3, 3))),
 )
+
+
+# A/A cells are no driver: the baseline's marker, in a grey of their own.
+_COPY = Look("#a8a8a8", "", "o", (0, (1, 3)))
 
 
 @contextmanager
@@ -71,18 +80,24 @@ def settings() -> Iterator[None]:
 
 
 def looks(summary: Summary) -> dict[Cell, Look]:
-    """A look for every cell: one per driver, and per access where a driver has several."""
+    """A look for every cell: one per driver, and per access where a driver has several.
+
+    A/A cells take none of the drivers' looks."""
     slots: dict[tuple[str, int], None] = {}
     accesses: dict[tuple[str, str, str], list[Access]] = {}
     found: dict[Cell, tuple[str, int]] = {}
+    copies: dict[Cell, Look] = {}
     for cell in dict.fromkeys(one.cell for one in summary.cells):
+        if cell.aa:
+            copies[cell] = _COPY
+            continue
         several = accesses.setdefault((cell.driver, cell.placement, cell.workload), [])
         slot = (cell.driver, len(several))
         several.append(cell.access)
         slots[slot] = None
         found[cell] = slot
     order = {slot: _LOOKS[place % len(_LOOKS)] for place, slot in enumerate(slots)}
-    return {cell: order[slot] for cell, slot in found.items()}
+    return {cell: order[slot] for cell, slot in found.items()} | copies
 
 
 def figure(width: float, height: float) -> Figure:
@@ -98,11 +113,17 @@ def footer(figure: Figure, summary: Summary, explained: str) -> None:
     parts = [f"run {summary.run}"]
     if summary.shared_kernel:
         parts.append("hosts share one kernel (lab)")
+    room = int(figure.get_figwidth() / _LETTER)
+    lines = [
+        wrapped
+        for line in (*explained.split("\n"), " · ".join(parts))
+        for wrapped in textwrap.wrap(line, room)
+    ]
     figure.supxlabel(
-        f"{explained}\n{' · '.join(parts)}",
+        "\n".join(lines),
         x=0.008,
         ha="left",
-        fontsize=8,
+        fontsize=_SMALL,
         color=FAINT,
         linespacing=1.5,
     )
@@ -110,6 +131,11 @@ def footer(figure: Figure, summary: Summary, explained: str) -> None:
 
 def panel_title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", color=INK)
+
+
+def drivers_only(cells: Iterable[CellSummary]) -> tuple[CellSummary, ...]:
+    """The cells of drivers: A/A cells are left out where drivers are compared."""
+    return tuple(cell for cell in cells if not cell.cell.aa)
 
 
 def comparable(cells: Iterable[CellSummary]) -> bool:

@@ -22,6 +22,7 @@ VERBS = {
     "plan": "Print the matrix that `run` would measure and how long it takes. Touches nothing.",
     "run": "Measure: form the swarm, deploy, run all blocks, report, take all down again.",
     "report": "Table, charts and pages of a stored run.",
+    "compare": "Is one stored run worse than another? Exits with 1 if it is.",
     "clean": "Remove what a killed run left on the hosts.",
     "lab": "Several real Docker hosts on this machine, to measure without any other.",
 }

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from bench.model import Inventory, Plan
+from bench.cli._types import Duration, Names, Share
+from bench.model import Inventory, Plan, Stopping
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-class Names(click.ParamType[tuple[str, ...]]):
-    """Names separated by commas; which ones there are is for the plan to say."""
-
-    name = "name[,name...]"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        if isinstance(value, tuple):
-            return value
-        return tuple(filter(None, (word.strip() for word in str(value).split(","))))
+BUDGET = 1800.0
+MIN_BLOCKS = 6
+# How long trials are where nobody says; the shorter ones only where a budget holds no longer ones.
+DURATIONS = (5, 4, 3, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +65,41 @@ _OPTIONS = (
     click.option(
         "--blocks",
         type=click.IntRange(1, 10_000),
-        default=6,
-        show_default=True,
-        help="Passes over all cells, each in a fresh random order.",
+        default=None,
+        help="Passes over all cells, each in a fresh random order; 6 by default.",
+    ),
+    click.option(
+        "--target",
+        type=Share(),
+        default=None,
+        help="Instead of --blocks: go on until the ratios' 95 % intervals are within plus or minus "
+        "this, as 3%; cells that are settled rest.",
+    ),
+    click.option(
+        "--budget",
+        type=Duration(),
+        default=None,
+        help="Instead of --blocks: the time for the whole run, set-up and an ordinary clean-up "
+        "included, as 10m; 30m by default with --target. Without --target it is used up.",
+    ),
+    click.option(
+        "--min-blocks",
+        type=click.IntRange(MIN_BLOCKS, 1000),
+        default=None,
+        help=f"With --target or --budget: the fewest blocks; {MIN_BLOCKS} by default.",
+    ),
+    click.option(
+        "--aa/--no-aa",
+        default=None,
+        help="Measure the baseline twice under two labels in every workload and placement (A/A), "
+        "to see what the run makes of no difference; or never. By default once a run.",
     ),
     click.option(
         "--duration",
         type=click.IntRange(1, 3600),
-        default=5,
-        show_default=True,
+        default=None,
         metavar="SECONDS",
-        help="How long each trial measures.",
+        help="How long each trial measures; 5 by default, down to 2 where the budget is short.",
     ),
     click.option(
         "--warmup",
@@ -89,6 +108,14 @@ _OPTIONS = (
         show_default=True,
         metavar="SECONDS",
         help="How long each trial runs before that.",
+    ),
+    click.option(
+        "--pin",
+        default="auto",
+        show_default=True,
+        metavar="auto|off|CLIENT:SERVER",
+        help="The CPUs that the two ends are held to, as 0-1:2-3. auto keeps them apart where "
+        "both run on the same processors.",
     ),
     click.option(
         "--seed",
@@ -126,32 +153,98 @@ def choices(
     drivers: tuple[str, ...],
     workloads: tuple[str, ...],
     placements: tuple[str, ...],
-    blocks: int,
-    duration: int,
+    blocks: int | None,
+    target: float | None,
+    budget: float | None,
+    min_blocks: int | None,
+    aa: bool | None,
+    duration: int | None,
     warmup: int,
+    pin: str,
     seed: int | None,
 ) -> Choices:
-    """Read the inventory and make the plan. Raises UsageError for what does not exist."""
+    """Read the inventory and make the plan. Raises UsageError for what cannot be."""
     from bench import drivers as driver_package
+    from bench import pinning
     from bench import workloads as workload_package
     from bench.errors import UsageError
     from bench.inventory import load_inventory
     from bench.model import Placement
-    from bench.plan import make_plan
+    from bench.plan import BLOCKS, make_plan
 
+    stopping = _stopping(blocks, target, budget, min_blocks, aa=aa is True)
+    pinning.parse(pin)
     hosts = load_inventory(inventory)
     known = [placement.value for placement in Placement]
     for name in placements:
         if name not in known:
             raise UsageError(f"unknown placement {name!r}", f"known are: {', '.join(known)}")
-    plan = make_plan(
+    make = partial(
+        make_plan,
         [host.name for host in hosts.hosts],
         driver_package.chosen(drivers),
         workload_package.chosen(workloads),
         [Placement(name) for name in dict.fromkeys(placements or known)],
-        blocks=blocks,
-        duration=duration,
+        blocks=blocks or BLOCKS,
         warmup=warmup,
         seed=secrets.randbits(32) if seed is None else seed,
+        aa=None if aa is None else int(aa),
+        stopping=stopping,
+        pin=pin,
     )
-    return Choices(hosts, plan)
+    return Choices(hosts, make(duration=duration) if duration else _longest(make))
+
+
+def _longest(make: Callable[..., Plan]) -> Plan:
+    """The plan with the longest of the usual trials with which it can be made."""
+    from bench.errors import UsageError
+
+    usual, *shorter = DURATIONS
+    for duration in (usual, *shorter[:-1]):
+        with suppress(UsageError):
+            return _told(make(duration=duration), usual)
+    return _told(make(duration=shorter[-1]), usual)
+
+
+def _told(plan: Plan, usual: int) -> Plan:
+    if plan.duration != usual:
+        click.echo(
+            f"trials of {plan.duration} s instead of {usual} s: the budget is short; "
+            "--duration sets it",
+            err=True,
+        )
+    return plan
+
+
+def _stopping(
+    blocks: int | None,
+    target: float | None,
+    budget: float | None,
+    min_blocks: int | None,
+    *,
+    aa: bool,
+) -> Stopping | None:
+    """When the run ends, where that is not after a number of blocks."""
+    from bench.errors import UsageError
+    from bench.units import lasting
+
+    if target is None and budget is None:
+        if min_blocks is not None:
+            raise UsageError(
+                "--min-blocks says nothing without --target or --budget",
+                "give one of them, or --blocks for a fixed number",
+            )
+        return None
+    if blocks is not None:
+        other = "--budget" if target is None else "--target"
+        raise UsageError(
+            f"--blocks and {other} contradict each other: how many blocks there are is either "
+            "fixed or found out",
+            "leave one out; --min-blocks sets the fewest",
+        )
+    if budget is None:
+        budget = BUDGET
+        click.echo(
+            f"no --budget given: the run ends after {lasting(budget)} at the latest", err=True
+        )
+    return Stopping(target, budget, min_blocks or MIN_BLOCKS, aa)

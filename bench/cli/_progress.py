@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bench import workloads
 from bench.model import Plan, PlannedTrial, Status, Trial
-from bench.units import human
+from bench.units import human, lasting
+from bench.watch import Standing
 
 
 def headline(trial: Trial) -> str:
@@ -25,7 +27,15 @@ def headline(trial: Trial) -> str:
 def place(planned: PlannedTrial | Trial) -> str:
     cell, pair = planned.cell, planned.pair
     hosts = f"{pair.client_for(cell.placement)} -> {pair.server}"
-    return f"{cell.driver}/{cell.access} {cell.placement} {cell.workload} ({hosts})"
+    driver = f"{cell.driver} (A/A)" if cell.aa else cell.driver
+    return f"{driver}/{cell.access} {cell.placement} {cell.workload} ({hosts})"
+
+
+def settled(standing: Standing) -> str:
+    """How far the run is; nothing where it has no target."""
+    if standing.settled is None:
+        return ""
+    return f"; {standing.settled} of {standing.cells} cells settled"
 
 
 class PlainProgress:
@@ -33,7 +43,8 @@ class PlainProgress:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.total = 0
+        self.total = ""
+        self.count = 0
 
     def __enter__(self) -> Self:
         return self
@@ -48,33 +59,46 @@ class PlainProgress:
         self.line(text)
 
     def begin(self, plan: Plan) -> None:
-        self.total = len(plan.cells) * plan.blocks
+        self.total = "" if plan.stopping else f"/{len(plan.cells) * plan.blocks}"
+
+    def standing(self, standing: Standing) -> None:
+        self.line(
+            f"block {standing.block + 1}: {standing.trials} trials{settled(standing)}; "
+            f"{lasting(standing.left)} of the budget left"
+        )
 
     def starting(self, planned: PlannedTrial) -> None:
         return
 
     def ended(self, trial: Trial) -> None:
+        self.count += 1
         self.line(
-            f"[{trial.sequence + 1}/{self.total}] block {trial.block + 1} "
-            f"{place(trial)}: {headline(trial)}"
+            f"[{self.count}{self.total}] block {trial.block + 1} {place(trial)}: {headline(trial)}"
         )
 
 
 class LiveProgress:
-    """A bar with block, cell, last value, failures and time left; failures stay above it."""
+    """A bar with block, cell, last value, failures and time left; failures stay above it.
+
+    It counts trials, or for a run of no fixed length the seconds of its budget.
+    """
 
     def __init__(self, console: Console) -> None:
         self.console = console
         self.bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[count]}"),
             TimeRemainingColumn(),
             console=console,
             transient=True,
         )
-        self.task = self.bar.add_task("", total=None)
-        self.plan: Plan | None = None
+        self.task = self.bar.add_task("", total=None, count="")
+        self.blocks = ""
+        self.total: float = 0
+        self.ended_trials = 0
+        # When the budget ends, on the monotonic clock; None for a fixed number of trials.
+        self.deadline: float | None = None
         self.last = ""
         self.failures = 0
         self.skipped: set[str] = set()
@@ -92,15 +116,26 @@ class LiveProgress:
         self.bar.stop()
 
     def stage(self, text: str) -> None:
+        # Between trials it is a remark (a host that is not pinned, say), which the next trial's
+        # line would wipe away at once.
+        if self.total:
+            self.above(text)
         self.bar.update(self.task, description=text)
 
     def begin(self, plan: Plan) -> None:
-        self.plan = plan
-        self.bar.update(self.task, total=len(plan.cells) * plan.blocks, completed=0)
+        stopping = plan.stopping
+        self.blocks = "" if stopping else f"/{plan.blocks}"
+        self.total = stopping.budget if stopping else len(plan.cells) * plan.blocks
+        self.bar.update(self.task, total=self.total, completed=0)
+
+    def standing(self, standing: Standing) -> None:
+        self.deadline = time.monotonic() + standing.left
+        self.bar.update(
+            self.task, completed=self.total - standing.left, count=settled(standing).lstrip("; ")
+        )
 
     def starting(self, planned: PlannedTrial) -> None:
-        blocks = self.plan.blocks if self.plan else 0
-        words = [f"block {planned.block + 1}/{blocks}", place(planned)]
+        words = [f"block {planned.block + 1}{self.blocks}", place(planned)]
         words += [f"last {self.last}"] if self.last else []
         words += [f"{self.failures} failed"] if self.failures else []
         self.bar.update(self.task, description=" | ".join(words))
@@ -114,7 +149,13 @@ class LiveProgress:
         elif trial.reason not in self.skipped:
             self.skipped.add(trial.reason)
             self.above(f"skipped: {place(trial)}: {trial.reason}")
-        self.bar.advance(self.task)
+        self.ended_trials += 1
+        if self.deadline is None:
+            count = f"{self.ended_trials}/{self.total:.0f}"
+            self.bar.update(self.task, completed=self.ended_trials, count=count)
+        else:
+            left = max(0.0, self.deadline - time.monotonic())
+            self.bar.update(self.task, completed=self.total - left)
 
     def above(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False)

@@ -12,13 +12,22 @@ from bench.cli._choices import choices, choosing
 
 @click.command(name="plan")
 @choosing
-def command(*, out: Path, name: str | None, image: str | None, **options: Any) -> None:
-    """Print the matrix that `netbench run` would measure with the same options, and how long it
-    takes. Connects to nothing."""
+@click.option(
+    "--like",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="An earlier run, by whose spread to say how many blocks each cell takes.",
+)
+def command(
+    *, out: Path, name: str | None, image: str | None, like: Path | None, **options: Any
+) -> None:
+    """Print the matrix that `netbench run` would measure with the same options, how long it takes,
+    and what a budget buys. Connects to nothing."""
     from rich.console import Console
     from rich.table import Table
 
     from bench import drivers, workloads
+    from bench.cli._outlook import budget_lines, like_table
     from bench.model import Placement
     from bench.plan import estimate, pairs
 
@@ -33,13 +42,13 @@ def command(*, out: Path, name: str | None, image: str | None, **options: Any) -
     table.add_column("driver")
     for placement in placements:
         table.add_column(f"{placement} (access)")
-    cells = {(cell.workload, cell.driver, cell.placement): cell for cell in plan.cells}
-    rows = dict.fromkeys((cell.workload, cell.driver) for cell in plan.cells)
-    for name, driver in rows:
-        ways = [cells.get((name, driver, placement)) for placement in placements]
-        baseline = " (baseline)" if driver == drivers.BASELINE else ""
-        table.add_row(name, driver + baseline, *(way.access if way else "-" for way in ways))
-    console = Console(highlight=False, soft_wrap=True)
+    cells = {(cell.workload, cell.driver, cell.aa, cell.placement): cell for cell in plan.cells}
+    rows = dict.fromkeys((cell.workload, cell.driver, cell.aa) for cell in plan.cells)
+    for workload_name, driver, aa in rows:
+        ways = [cells.get((workload_name, driver, aa, placement)) for placement in placements]
+        mark = " (A/A)" if aa else " (baseline)" if driver == drivers.BASELINE else ""
+        table.add_row(workload_name, driver + mark, *(way.access if way else "-" for way in ways))
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(table)
     console.print()
     for name in dict.fromkeys(cell.workload for cell in plan.cells):
@@ -50,8 +59,19 @@ def command(*, out: Path, name: str | None, image: str | None, **options: Any) -
         "blocks take turns over: "
         + ", ".join(f"{pair.client} -> {pair.server}" for pair in pairs(plan))
     )
-    console.print(
-        f"{len(plan.cells)} cells x {plan.blocks} blocks = {len(plan.cells) * plan.blocks} trials "
-        f"of {plan.duration} s after {plan.warmup} s of warm-up, seed {plan.seed}"
-    )
-    console.print(f"about {estimate(plan) / 60:.1f} min, set-up and teardown included")
+    trials = f"of {plan.duration} s after {plan.warmup} s of warm-up, seed {plan.seed}"
+    number = len(plan.cells)
+    if plan.stopping is None:
+        console.print(
+            f"{number} cells x {plan.blocks} blocks = {number * plan.blocks} trials {trials}"
+        )
+        console.print(f"about {estimate(plan) / 60:.1f} min, set-up and teardown included")
+    else:
+        console.print(f"{number} cells a block at most, trials {trials}")
+    for line in budget_lines(plan):
+        console.print(line)
+    if like is not None:
+        from bench.report import console as wide
+
+        console.print()
+        wide().print(like_table(plan, like))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -33,22 +34,30 @@ def command(run: Path, *, as_json: bool, csv: str | None, out: Path | None) -> N
     from bench.store import load
 
     stored = load(_found(run))
+    # What was read stays to the end: a large run is not to be gone through for garbage again.
+    gc.freeze()
     if csv:
         from bench.analysis.frame import samples_frame
 
         _write_csv(samples_frame(stored).to_csv(index=False), csv)
     if as_json:
         from bench.analysis.export import as_json as for_programs
+        from bench.analysis.flags import find
 
-        click.echo(json.dumps(for_programs(summarise(stored)), indent=2, allow_nan=False))
+        summary = summarise(stored)
+        outcome = stored.end.outcome if stored.end else None
+        found = for_programs(summary, find(stored, summary), outcome)
+        click.echo(json.dumps(found, indent=2, allow_nan=False))
     if as_json or csv:
         return
+    from bench.analysis.flags import find
     from bench.report import console, render_table, write_report
     from bench.report.words import unfinished
 
     summary = summarise(stored)
-    paths = write_report(stored, out, summary=summary)
-    console().print(render_table(summary))
+    flags = find(stored, summary)
+    paths = write_report(stored, out, summary=summary, flags=flags)
+    console().print(render_table(summary, flags))
     for note in unfinished(stored):
         click.echo(f"Note: {note}")
     click.echo(f"Report: {paths.html}")

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 @choosing
 def command(*, out: Path, name: str | None, image: str | None, **options: Any) -> None:
     """Measure every cell once per block and store each trial as it ends; then print the table and
-    write the report.
+    write the report. The blocks are a fixed number, or with --target and --budget as many as it
+    takes.
 
     Networks, services and a swarm that the run creates are removed however it ends; what was
-    measured stays. Exit code 0 when all blocks ran and nothing is left on the hosts, 1 when not,
-    2 for usage, 130 when interrupted.
+    measured stays. Exit code 0 when the run went to its end and nothing is left on the hosts, 1
+    when not, 2 for usage, 130 when interrupted.
     """
     from rich.console import Console
 
@@ -60,7 +61,8 @@ def _closing(outcome: Outcome) -> int:
         f"{end.warming / end.wall:.0%} warming up); "
         f"set-up {end.setup:.1f} s, teardown {end.teardown:.1f} s"
     )
-    parts = [f"{end.outcome}: {end.message}" if end.outcome == "failed" else end.outcome]
+    told = end.message and end.outcome != "interrupted"
+    parts = [f"{end.outcome}: {end.message}" if told else end.outcome]
     parts.append(", ".join(f"{number} {how}" for how, number in counts.items() if number))
     parts[-1] = parts[-1] or "no trial ran"
     parts.append(f"stored in {outcome.path}")
@@ -74,6 +76,7 @@ def _closing(outcome: Outcome) -> int:
 
 def _report(path: Path) -> bool:
     """Print the table and write the report; False, having said why, where that cannot be."""
+    from bench.analysis.flags import find
     from bench.analysis.summary import summarise
     from bench.errors import StoreError
     from bench.report import console, render_table, write_report
@@ -82,8 +85,9 @@ def _report(path: Path) -> bool:
     try:
         run = load(path)
         summary = summarise(run)
-        console().print(render_table(summary))
-        click.echo(f"report: {write_report(run, summary=summary).html}")
+        flags = find(run, summary)
+        console().print(render_table(summary, flags))
+        click.echo(f"report: {write_report(run, summary=summary, flags=flags).html}")
     except StoreError as fault:
         click.echo(f"netbench: no report: {fault}", err=True)
         return False

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network
 from typing import ClassVar
 
 from bench.model import Access, Placement
+from bench.waypoint import Waypoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,11 @@ class Driver(ABC):
     def network(self, site: Site) -> NetworkSpec | None:
         """The network that services of every host attach to; None for an existing one."""
         return None
+
+    def path(self, placement: Placement, access: Access) -> tuple[Waypoint, ...]:
+        """The interfaces that must count a trial's bytes, from the client on, and those that must
+        not. Nothing for a path that nobody has described: it cannot be attested."""
+        return ()
 
     def host_network(self, site: Site, host: SiteHost) -> NetworkSpec | None:
         """The config-only network that each host must have first, if any."""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from bench.drivers.base import Driver, NetworkSpec, Site
 from bench.model import Access, Placement
+from bench.waypoint import End, Waypoint, bridge, container, data, port
 
 
 class BridgeDriver(Driver):
@@ -21,6 +22,16 @@ class BridgeDriver(Driver):
         # A node-local driver in swarm scope: each host makes a bridge of its own from it, and
         # services attach to it as they do to an overlay.
         return NetworkSpec("bridge", "swarm", {"com.docker.network.driver.mtu": str(site.mtu)})
+
+    def path(self, placement: Placement, access: Access) -> tuple[Waypoint, ...]:
+        client, server = End.CLIENT, End.SERVER
+        if placement is Placement.SAME_HOST:
+            # Port to port: the bridge's own counters stay at rest.
+            return (container(client), port(client), port(server), container(server))
+        # The client leaves through its own bridge, whose host masks its address; the server's host
+        # forwards the published port into the server's.
+        there = (container(client), bridge(client), data(client))
+        return (*there, data(server), bridge(server), container(server))
 
 
 DRIVER = BridgeDriver()

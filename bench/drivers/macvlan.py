@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from bench.drivers.base import Driver, NetworkSpec, Site, SiteHost
 from bench.model import Access, Placement
+from bench.waypoint import End, Waypoint, avoiding, container, parent
 
 
 class MacvlanDriver(Driver):
@@ -43,6 +44,13 @@ class MacvlanDriver(Driver):
             ip_range=str(own),
             config_only=True,
         )
+
+    def path(self, placement: Placement, access: Access) -> tuple[Waypoint, ...]:
+        client, server = End.CLIENT, End.SERVER
+        if placement is Placement.SAME_HOST:
+            # Neighbours on one parent reach each other above it, in bridge mode.
+            return (container(client), container(server), avoiding(parent(server)))
+        return (container(client), parent(client), parent(server), container(server))
 
 
 DRIVER = MacvlanDriver()

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from bench.drivers.base import Driver, NetworkSpec, Site
 from bench.model import Access, Placement
+from bench.waypoint import End, Waypoint, avoiding, container, data, vxlan
 
 
 class OverlayDriver(Driver):
@@ -31,6 +32,13 @@ class OverlayDriver(Driver):
             {"com.docker.network.driver.mtu": str(site.mtu)},
             subnet=str(site.overlay_subnet),
         )
+
+    def path(self, placement: Placement, access: Access) -> tuple[Waypoint, ...]:
+        client, server = End.CLIENT, End.SERVER
+        if placement is Placement.SAME_HOST:
+            return (container(client), container(server), avoiding(vxlan(server)))
+        there = (container(client), vxlan(client), data(client))
+        return (*there, data(server), vxlan(server), container(server))
 
 
 DRIVER = OverlayDriver()

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from bench.errors import HostError, ParseError
+from bench.errors import HostError, HostUnreachable, ParseError
 from bench.facts.data_network import data_network
 from bench.facts.fact import Fact, ask
 from bench.model import HostFacts
@@ -56,6 +56,14 @@ def parse_user_id(text: str) -> int:
     return int(text)
 
 
+def parse_link_speed(text: str) -> float | None:
+    """What /sys/class/net/IFACE/speed says, in bit/s: it is in Mbit/s, and -1 is for not known."""
+    if not re.fullmatch(r"\s*-?\d{1,10}\s*", text, re.ASCII):
+        raise ParseError(f"no speed: {text.strip()!r:.60}")
+    speed = int(text)
+    return None if speed <= 0 or speed in _NO_SPEED else speed * 1e6
+
+
 CPU_MODEL = Fact(("env", "LC_ALL=C", "lscpu", "-J"), parse_cpu_model, "install util-linux")
 CLOCK = Fact(("date", "+%s.%N"), parse_clock)
 USER_ID = Fact(("id", "-u"), parse_user_id)
@@ -65,6 +73,20 @@ def free_space(path: str) -> Fact[int]:
     """The free bytes of the file system that ``path`` is on."""
     argv = ("env", "LC_ALL=C", "df", "-B1", "--output=avail", path)
     return Fact(argv, parse_free, "netbench asks df of GNU coreutils")
+
+
+# What drivers say that do not know, and read as a number without a sign.
+_NO_SPEED = (0xFFFF, 0xFFFFFFFF)
+# Interfaces without a device of their own (veth, bridges, tunnels) make up a speed.
+_SPEED_OF_DEVICE = 'test -e "/sys/class/net/$1/device" && exec cat "/sys/class/net/$1/speed"'
+
+
+def link_speed(interface: str) -> Fact[float | None]:
+    """The speed of an interface's link in bit/s, or None where its device does not know.
+
+    The command fails where there is no device, or no link.
+    """
+    return Fact(("sh", "-c", _SPEED_OF_DEVICE, "sh", interface), parse_link_speed)
 
 
 def gather(machine: Machine) -> HostFacts:
@@ -88,7 +110,17 @@ def gather(machine: Machine) -> HostFacts:
         data_mtu=network.mtu,
         cpu_model=_cpu_model(machine),
         storage_driver=engine.storage_driver,
+        link_speed=_link_speed(machine, network.interface),
     )
+
+
+def _link_speed(machine: Machine, interface: str) -> float | None:
+    try:
+        return ask(machine, link_speed(interface))
+    except HostUnreachable:
+        raise
+    except HostError:
+        return None
 
 
 def _cpu_model(machine: Machine) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+import msgspec
 
 from bench.errors import LabError
 from bench.lab import layout
@@ -18,7 +18,8 @@ from bench.lab.layout import Lab
 
 LOCK_TIMEOUT = 180.0
 
-_READER = TypeAdapter(Lab)
+# Paths are text in JSON.
+_READER = msgspec.json.Decoder(Lab, dec_hook=lambda kind, text: kind(text))
 
 
 def load(name: str) -> Lab | None:
@@ -27,8 +28,8 @@ def load(name: str) -> Lab | None:
     A record that cannot be read counts as none: what it recorded is found without it.
     """
     try:
-        return _READER.validate_json((layout.state_folder(name) / "lab.json").read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValidationError):
+        return _READER.decode((layout.state_folder(name) / "lab.json").read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 
@@ -37,7 +38,7 @@ def save(lab: Lab) -> None:
     folder = layout.state_folder(lab.name)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = folder / "lab.json.part"
-    part.write_bytes(_READER.dump_json(lab, indent=2))
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(lab, enc_hook=str), indent=2))
     part.replace(folder / "lab.json")
 
 

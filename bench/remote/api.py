@@ -178,6 +178,10 @@ class Engine(Protocol):
         """The names of all networks that the engine knows."""
         ...
 
+    def network_ids(self) -> Mapping[str, str]:
+        """The ids of all networks that the engine knows, by name."""
+        ...
+
     def create_network(
         self, name: str, spec: NetworkSpec, labels: Mapping[str, str], config_from: str = ""
     ) -> str:
@@ -198,6 +202,16 @@ class Engine(Protocol):
     def addresses(self, container: str) -> Mapping[str, str]:
         """A container's IPv4 addresses by network name, as its own engine knows them. Empty on the
         host's network."""
+        ...
+
+    def pid(self, container: str) -> int:
+        """The number, on its host, of a running container's first process."""
+        ...
+
+    def set_cpus(self, container: str, cpus: str) -> None:
+        """Hold a running container, and what is executed in it from now on, to a list of CPUs such
+        as ``0-3,9``. To let go of it, name them all: the engine takes an empty list for no change.
+        """
         ...
 
     def create_marker(self, name: str, labels: Mapping[str, str]) -> None:

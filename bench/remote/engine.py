@@ -110,6 +110,10 @@ class DockerEngine:
         with told(self._connection, "docker network ls"):
             return frozenset(str(found["Name"]) for found in self._client().networks())
 
+    def network_ids(self) -> Mapping[str, str]:
+        with told(self._connection, "docker network ls"):
+            return {str(found["Name"]): str(found["Id"]) for found in self._client().networks()}
+
     def create_network(
         self, name: str, spec: NetworkSpec, labels: Mapping[str, str], config_from: str = ""
     ) -> str:
@@ -134,6 +138,22 @@ class DockerEngine:
     def addresses(self, container: str) -> Mapping[str, str]:
         with told(self._connection, f"container {container[:24]}"):
             return wire.addresses(self._client().inspect_container(container))
+
+    def pid(self, container: str) -> int:
+        with told(self._connection, f"container {container[:24]}"):
+            found = wire.pid(self._client().inspect_container(container))
+        if found == 0:
+            raise EngineError(self._host, f"container {container[:24]} does not run")
+        return found
+
+    def set_cpus(self, container: str, cpus: str) -> None:
+        doing = f"holding container {container[:24]} to CPU {cpus}"
+        with told(self._connection, doing):
+            answer = self._client().update_container(container, cpuset_cpus=cpus)
+        # Without the cgroup controller for it the engine takes the request, does nothing and warns.
+        for warning in (answer or {}).get("Warnings") or ():
+            if "cpuset" in str(warning).lower():
+                raise refused(self._host, doing, str(warning))
 
     def create_marker(self, name: str, labels: Mapping[str, str]) -> None:
         with told(self._connection, f"volume {name}"):

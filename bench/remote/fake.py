@@ -26,6 +26,7 @@ from bench.remote.api import (
 )
 
 Tool = Callable[["FakeMachine", str, Sequence[str]], Completed]
+Command = Callable[["FakeMachine", Sequence[str]], Completed | None]
 
 
 @dataclass
@@ -42,9 +43,11 @@ class FakeSwarm:
 @dataclass
 class FakeWorld:
     """What several fake hosts have in common. ``tool`` answers for commands run in containers,
-    given the host, the service whose container it is, and the command."""
+    given the host, the service whose container it is, and the command; ``command`` for those run on
+    hosts, None where it knows none."""
 
     tool: Tool
+    command: Command = lambda _machine, _argv: None
     machines: dict[str, FakeMachine] = field(default_factory=dict)
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -73,6 +76,8 @@ class FakeMachine:
         self.pending = False
         self.lost = False
         self.closed = False
+        self.cpus = 2
+        self.pinned: dict[str, str] = {}
         self.commands: dict[tuple[str, ...], str] = {
             ("ip", "-j", "addr", "show"): json.dumps([_interface(host.address)]),
             ("ip", "-j", "route", "show"): "[]",
@@ -91,6 +96,9 @@ class FakeMachine:
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 10.0) -> Completed:
         self._alive()
+        answer = self.world.command(self, argv)
+        if answer is not None:
+            return answer
         said = self.commands.get(tuple(argv))
         if said is None:
             return Completed(127, b"", f"{argv[0]}: not found".encode())
@@ -103,7 +111,7 @@ class FakeMachine:
             kernel="6.12.0",
             os="Debian GNU/Linux 13 (trixie)",
             architecture=self.architecture,
-            cpus=2,
+            cpus=self.cpus,
             memory=1 << 30,
             storage_driver="overlay2",
             data_root="/var/lib/docker",
@@ -167,6 +175,15 @@ class FakeMachine:
         shared = self.swarm.networks.values() if self.swarm else ()
         return frozenset(thing.name for thing in (*self.own.values(), *shared))
 
+    def network_ids(self) -> Mapping[str, str]:
+        self._alive()
+        shared = self.swarm.networks.values() if self.swarm else ()
+        return {
+            thing.name: thing.object_id
+            for thing in (*self.own.values(), *shared)
+            if thing.kind == "network"
+        }
+
     def create_network(
         self, name: str, spec: NetworkSpec, labels: Mapping[str, str], config_from: str = ""
     ) -> str:
@@ -209,6 +226,20 @@ class FakeMachine:
             if spec.name == container:
                 return _addresses(spec, number)
         raise EngineError(self.host.name, f"No such container: {container}")
+
+    def pid(self, container: str) -> int:
+        self._alive()
+        services = self.swarm.services.values() if self.swarm else ()
+        for number, spec in enumerate(services, start=1000):
+            if spec.name == container:
+                return number
+        raise EngineError(self.host.name, f"No such container: {container}")
+
+    def set_cpus(self, container: str, cpus: str) -> None:
+        self._alive()
+        if any(part for part in cpus.replace("-", ",").split(",") if int(part) >= self.cpus):
+            raise EngineError(self.host.name, f"Requested CPUs are not available: {cpus}")
+        self.pinned[container] = cpus
 
     def create_marker(self, name: str, labels: Mapping[str, str]) -> None:
         self._alive()

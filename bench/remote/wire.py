@@ -143,6 +143,11 @@ def addresses(container: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def pid(container: Mapping[str, Any]) -> int:
+    """From ``GET /containers/ID/json``: its first process's number, 0 where it does not run."""
+    return int((container.get("State") or {}).get("Pid") or 0)
+
+
 def labelled(kind: str, found: Mapping[str, Any]) -> Labelled:
     """From one of the engine's lists of services, containers or volumes."""
     labels, name, scope = found.get("Labels"), found.get("Name", ""), "local"

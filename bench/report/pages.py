@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.analysis.flags import Flag, find
 from bench.analysis.summary import Summary, summarise
 from bench.charts import Chart, draw
 from bench.errors import StoreError
@@ -35,17 +37,22 @@ class ReportPaths:
 
 
 def write_report(
-    run: StoredRun, folder: Path | None = None, *, summary: Summary | None = None
+    run: StoredRun,
+    folder: Path | None = None,
+    *,
+    summary: Summary | None = None,
+    flags: Sequence[Flag] | None = None,
 ) -> ReportPaths:
     """Write the pages and ``charts/`` into ``folder``, the run's own for None.
 
-    ``summary`` saves making it again. Raises StoreError, naming the file, where one of them cannot
-    be written or a stored histogram is damaged.
+    ``summary`` and ``flags`` save making them again. Raises StoreError, naming the file, where one
+    of them cannot be written or a stored histogram is damaged.
     """
     folder = run.path if folder is None else folder
     summary = summarise(run) if summary is None else summary
+    flags = find(run, summary) if flags is None else flags
     charts = draw(summary, folder / "charts")
-    known = content(run, summary)
+    known = content(run, summary, flags)
     markdown, html = folder / "report.md", folder / "report.html"
     pictures = [
         {"title": one.title, "alt": one.alt, "source": f"charts/{one.png.name}"} for one in charts

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.display import ratio_span, shared_scales, treatment
+from bench.analysis.display import absence, ratio_text, shared_scales, treatment
+from bench.analysis.flags import Flag
 from bench.analysis.summary import CellSummary, Summary
+from bench.analysis.verdict import Kind as Judged
 from bench.model import Placement
-from bench.report.words import judgement, missing, printable, trust
+from bench.report.words import believable_in_short, missing, noticed, printable, trust, verdict
 from bench.units import Scale
 
 # Wide enough for the longest names of drivers and metrics; for output that is not a terminal.
 PLAIN_WIDTH = 100
 
-_STYLES = {"worse": "red", "better": "green"}
+_STYLES = {Judged.WORSE: "red", Judged.BETTER: "green"}
 
 
 def console() -> Console:
@@ -31,8 +33,9 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
 
 
-def render_table(summary: Summary) -> RenderableType:
-    """One table per workload and placement, then what is missing and why, and how far to trust it.
+def render_table(summary: Summary, flags: Sequence[Flag] = ()) -> RenderableType:
+    """One table per workload and placement, then what is missing and why, and how far to trust it:
+    the A/A cells, ``flags`` in short, and the limits of the intervals.
 
     Show it with `console`, or with one of that width.
     """
@@ -45,6 +48,8 @@ def render_table(summary: Summary) -> RenderableType:
         for part in _table(summary, workload, placement, widest)
     ]
     parts += _section("Not measured", missing(summary))
+    parts += _section("Can this run be believed?", believable_in_short(summary))
+    parts += _section("What was noticed", noticed(flags))
     parts += _section("Before you trust this", trust(summary))
     return Group(*parts)
 
@@ -58,11 +63,11 @@ def _table(
         return
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(Text("driver".ljust(widest + 2)))
+    table.add_column("to host", justify="right", no_wrap=True, min_width=8)
+    table.add_column("verdict (95 % interval)", min_width=16)
     table.add_column("median", justify="right", no_wrap=True, min_width=7)
     table.add_column("95 % interval", justify="right", no_wrap=True)
-    table.add_column("to host (95 %)", no_wrap=True, min_width=16)
-    table.add_column("", no_wrap=True, min_width=6)
-    table.add_column("ok/skip/fail", justify="right", no_wrap=True)
+    table.add_column("done", justify="right", no_wrap=True)
     scales = shared_scales(cell for group in rows.values() for cell in group)
     for metric, group in rows.items():
         scale = scales[metric.unit]
@@ -75,19 +80,23 @@ def _table(
 
 
 def _row(row: CellSummary, scale: Scale) -> tuple[RenderableType, ...]:
-    ratio = "baseline" if row.is_baseline else ratio_span(row.ratio, row.ratio_ci)
-    # An interval around 1 is seen without a word; "no difference shown" is for the pages.
-    verdict = judgement(row) if judgement(row) in _STYLES else ""
-    style = _STYLES.get(verdict, "")
-    troubled = row.skipped or row.failed
+    said = absence(row) if row.median is None else verdict(row)
+    troubled = row.skipped or row.failed or row.zeros
     return (
         Padding(Text(printable(treatment(row.cell))), (0, 0, 0, 2)),
+        Text("baseline" if row.is_baseline else ratio_text(row.ratio)),
+        Text("" if row.is_baseline and row.median is not None else said, style=_style(row)),
         Text(scale.text(row.median)),
         Text(scale.span(row.ci)),
-        Text(ratio, style=style),
-        Text(verdict, style=style),
-        Text(f"{row.completed}/{row.skipped}/{row.failed}", style="yellow" if troubled else ""),
+        Text(
+            f"{row.completed}/{row.planned - row.rested}",
+            style="yellow" if troubled else "",
+        ),
     )
+
+
+def _style(row: CellSummary) -> str:
+    return _STYLES.get(row.verdict.kind, "")
 
 
 def _section(title: str, lines: tuple[str, ...]) -> list[RenderableType]:

@@ -17,15 +17,44 @@ class ToolOutput:
     stderr: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The CPU time that a unit of a workload's work takes, both ends together.
+
+    ``rate`` names the sample that counts the work per second, ``amount`` says how much of it makes
+    one unit: 8e9 for a GB where the rate is in bit/s.
+    """
+
+    metric: Metric
+    rate: str
+    amount: float
+
+    def value(self, busy: float, seconds: float, rate: float) -> float:
+        """The cost, in the metric's unit.
+
+        ``busy`` is the CPU seconds in which all cores of both hosts together worked while the tool
+        ran: the whole hosts', kernel included, idle and stolen time left out. ``seconds`` is how
+        long the tool worked, warm-up included, and ``rate`` the work done per second, both of it
+        taken to be the same in the warm-up as in what was measured.
+
+        It is too high by what else ran on the hosts, and by what it takes to start and end the tool
+        and to read the counters: the more so, the shorter a trial and the slower the network. What
+        an idle host uses is in it. Ratios to the baseline suffer less, as all of them share it.
+        """
+        return busy / seconds / rate * self.amount
+
+
 class Workload(ABC):
     """What is run between client and server, and which metrics it yields.
 
+    ``metrics`` are those that the parser yields and that of ``cost``, which is added to them.
     ``port`` is the server's offset from the inventory's port base; no two workloads share one.
     """
 
     name: str
     title: str
     metrics: tuple[Metric, ...]
+    cost: Cost
     port: int
 
     @abstractmethod

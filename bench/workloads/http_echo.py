@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.errors import ParseError
 from bench.model import Better, Measurement, Metric, Sample
-from bench.workloads.base import ToolOutput, Workload
+from bench.workloads.base import Cost, ToolOutput, Workload
 
 RATE = Metric("requests", "1/s", Better.HIGHER, "HTTP requests", headline=True)
 PERCENTILES = {
@@ -22,8 +22,15 @@ PERCENTILES = {
     99.9: Metric("latency_p99.9", "s", Better.LOWER, "HTTP latency p99.9"),
 }
 ERRORS = Metric("errors", "requests", Better.LOWER, "HTTP errors")
+COST = Cost(
+    Metric("cpu_per_krequest", "s/k", Better.LOWER, "CPU time per 1,000 HTTP requests"),
+    RATE.name,
+    amount=1000.0,
+)
 
 CONNECTIONS = 16
+# Bytes of /usr/share/netbench/body-1k in the image, which the server sends back as it came.
+BODY = 1024
 LONGEST_US = 3_600_000_000
 
 # Seconds in which a connection that hears nothing is given up: without it h2load waits minutes
@@ -73,7 +80,8 @@ class _Answers:
 class HttpEcho(Workload):
     name = "http-echo"
     title = f"HTTP echo of 1 KiB (h2load, closed loop, {CONNECTIONS} connections)"
-    metrics = (RATE, *PERCENTILES.values(), ERRORS)
+    metrics = (RATE, *PERCENTILES.values(), ERRORS, COST.metric)
+    cost = COST
     port = 80
 
     def server(self, address: str, port: int) -> tuple[str, ...]:
@@ -90,6 +98,9 @@ class HttpEcho(Workload):
     def parse(self, output: ToolOutput) -> Measurement:
         """From h2load's summary on standard output and, on standard error, how many requests ended
         with which status after how many microseconds (``COUNT STATUS MICROSECONDS`` a line).
+
+        The payload is the body of every good answer, and once more as it came with the request;
+        headers are not counted.
 
         Requests that failed while others succeeded are counted as errors, and nowhere else: rate
         and latencies are those of good answers.
@@ -112,17 +123,21 @@ class HttpEcho(Workload):
                 f"{answers.accepted} of {answers.logged}"
             )
         _require_busy(answers, duration)
+        latencies = {
+            metric.name: percentile(answers.counts, answers.latencies, at) / 1e6
+            for at, metric in PERCENTILES.items()
+        }
+        if not all(latencies.values()):
+            raise ParseError("h2load's log has most answers come in no time, which cannot be")
         return Measurement(
             samples=(
                 Sample(RATE.name, answers.good / duration),
-                *(
-                    Sample(metric.name, percentile(answers.counts, answers.latencies, at) / 1e6)
-                    for at, metric in PERCENTILES.items()
-                ),
+                *(Sample(name, seconds) for name, seconds in latencies.items()),
                 # What errored or timed out is among what failed.
                 Sample(ERRORS.name, float(failed + succeeded - answers.good)),
             ),
             histogram=_encoded(answers),
+            payload=2.0 * BODY * answers.good,
         )
 
 

@@ -10,10 +10,13 @@ from typing import Any
 
 from bench.errors import ParseError
 from bench.model import Better, Interval, Measurement, Metric, Sample
-from bench.workloads.base import ToolOutput, Workload
+from bench.workloads.base import Cost, ToolOutput, Workload
 
 THROUGHPUT = Metric("throughput", "bit/s", Better.HIGHER, "TCP throughput", headline=True)
 RETRANSMITS = Metric("retransmits", "segments", Better.LOWER, "TCP retransmits")
+COST = Cost(
+    Metric("cpu_per_gb", "s/GB", Better.LOWER, "CPU time per GB"), THROUGHPUT.name, amount=8e9
+)
 
 # The last interval ends when the last byte arrives: a remnant of a few milliseconds with a rate of
 # its own is no second of the measurement. Its bytes are in the total all the same.
@@ -23,7 +26,8 @@ SHORTEST = 0.1
 class Iperf3Tcp(Workload):
     name = "iperf3-tcp"
     title = "TCP bulk transfer (iperf3, one stream)"
-    metrics = (THROUGHPUT, RETRANSMITS)
+    metrics = (THROUGHPUT, RETRANSMITS, COST.metric)
+    cost = COST
     port = 1
 
     def server(self, address: str, port: int) -> tuple[str, ...]:
@@ -45,22 +49,26 @@ class Iperf3Tcp(Workload):
         )
 
     def parse(self, output: ToolOutput) -> Measurement:
+        """From iperf3's JSON. The payload is what the receiver read from its socket after the
+        warm-up; nothing of the application's goes the other way."""
         report = _report(output)
         try:
             received = _number(report["end"]["sum_received"]["bits_per_second"])
+            arrived = _number(report["end"]["sum_received"]["bytes"])
             retransmits = _number(report["end"]["sum_sent"]["retransmits"])
             rows = tuple(_intervals(report["server_output_json"]["intervals"]))
         except KeyError as missing:
             raise ParseError(f"iperf3's report lacks {missing}") from None
         except (TypeError, ValueError, OverflowError) as wrong:
             raise ParseError(f"iperf3's report is not as it should be: {wrong}") from None
-        if received <= 0:
-            raise ParseError(f"iperf3 reports {received} bit/s at the receiver")
+        if received <= 0 or arrived <= 0:
+            raise ParseError(f"iperf3 reports {received} bit/s, {arrived} bytes at the receiver")
         if all(row.warmup for row in rows):
             raise ParseError("iperf3's report has no interval after the warm-up")
         return Measurement(
             samples=(Sample(THROUGHPUT.name, received), Sample(RETRANSMITS.name, retransmits)),
             intervals=rows,
+            payload=arrived,
         )
 
 

@@ -3,13 +3,14 @@
 import contextlib
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bench import cleanup, ingress
 from bench.drivers.base import NetworkSpec
 from bench.errors import EngineError, HostKeyError, HostUnreachable, RemoteTimeout
 from bench.inventory import load_inventory
@@ -17,6 +18,7 @@ from bench.model import Host
 from bench.remote.api import Machine, Mount, ServiceSpec, Task
 from bench.remote.fleet import Fleet, connect
 from bench.remote.machine import RemoteMachine
+from bench.swarm import GATEWAY, form
 from bench.toolbox.build import ensure_archive
 
 pytestmark = pytest.mark.lab
@@ -309,8 +311,18 @@ def swarm(lab: Fleet) -> Iterator[tuple[Machine, Machine]]:
             machine.engine.swarm_leave()
         for machine in (worker, manager):
             remove_all(machine, "container", "network")
+            # An engine that is still busy with ingress would make the bridge anew.
+            await_names(machine, lambda names: "ingress" not in names)
             # The swarm's own bridge stays behind; nobody else in the lab can have made it.
             machine.shell.run(["docker", "network", "rm", "docker_gwbridge"])
+
+
+def await_names(machine: Machine, wanted: Callable[[frozenset[str]], bool]) -> None:
+    """Wait until the names of a host's networks are as ``wanted``."""
+    deadline = time.monotonic() + 100
+    while not wanted(names := machine.engine.network_names()):
+        assert time.monotonic() < deadline, names
+        time.sleep(0.05)
 
 
 def remove_all(machine: Machine, *kinds: str) -> None:
@@ -382,6 +394,41 @@ def test_a_swarm_with_a_service_on_every_driver(swarm: tuple[Machine, Machine], 
     assert seen.startswith(f"a b\n{found['netbench-bridge']['netbench-bridge']}\ntmpfs")
     of_swarm = {one.name for one in manager.engine.labelled(LABEL) if one.scope == "swarm"}
     assert of_swarm == {*(f"test-{network}" for network in SERVICES), *SERVICES[1:]}
+
+
+def test_an_engine_that_is_late_with_ingress_is_waited_for(
+    lab: Fleet, footprint: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    *_, late = lab
+    addresses = {name: machine.host.address for name, machine in lab.machines.items()}
+    run = "20260101-000000-abcdef"
+    before = footprint()
+    # The answers of its peers, when it joins the network ingress: its engine waits for them 30 s.
+    answers = ("INPUT", "-p", "tcp", "--dport", "7946", "-j", "DROP")
+    assert lab[late].shell.run(["iptables", "-I", *answers]).exit_code == 0
+    try:
+        swarm = form(lab, addresses, run)
+        await_names(lab[late], lambda names: "ingress" in names)
+        # A change of its node has it set ingress up once more, when it is in no swarm any more: it
+        # waits for the next.
+        change = ["docker", "node", "update", "--label-add", "a=b", swarm.node_ids[late]]
+        assert lab[swarm.manager].shell.run(change).exit_code == 0
+        time.sleep(1)
+        with monkeypatch.context() as impatient:
+            impatient.setattr(ingress, "GONE_WITHIN", 0.0)
+            told = cleanup.clean(lab, run).outstanding
+        busy = {line.partition(":")[0] for line in told if "still busy with the network" in line}
+        # A peer that asks this host while it joins may be late as well.
+        assert late in busy
+        kept = {f"{name}: network {GATEWAY} is still there" for name in busy}
+        assert {line for line in told if "still busy" not in line} == kept
+        assert not lab[late].engine.facts().swarm.active
+    finally:
+        # The next clean-up knows the host by the gateway that has our label.
+        cleaned = cleanup.clean(lab)
+        lab[late].shell.run(["iptables", "-D", *answers])
+    assert cleaned.outstanding == ()
+    assert footprint() == before
 
 
 def test_a_host_that_vanishes_is_noticed(lab: Fleet) -> None:

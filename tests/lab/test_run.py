@@ -18,7 +18,18 @@ from tests.lab.conftest import NETBENCH, Ended
 
 pytestmark = pytest.mark.lab
 
-QUICK = ("--blocks", "1", "--duration", "1", "--warmup", "0", "--seed", "5")
+QUICK = ("--blocks", "1", "--duration", "1", "--warmup", "0", "--seed", "5", "--no-aa")
+# Enough to have something of every kind on the hosts, and to take a while if nothing ends it.
+LONG = (
+    "--drivers",
+    "host,overlay",
+    "--workloads",
+    "http-echo",
+    "--blocks",
+    "99",
+    "--duration",
+    "1",
+)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +66,8 @@ def test_every_cell_completes_in_every_block(stored: StoredRun) -> None:
     assert {cell.driver for cell in seen} == {"host", "bridge", "overlay", "macvlan"}
     assert {cell.placement for cell in seen} == set(Placement)
     assert {cell.workload for cell in seen} == {"iperf3-tcp", "http-echo"}
+    again = [(c.driver, c.placement, c.workload) for c in seen if c.aa]
+    assert again == [("host", Placement.CROSS_HOST, "http-echo")]
     across = {c.access for c in seen if c.driver == "bridge" and "cross" in c.placement}
     assert across == {Access.PUBLISHED_HOST}
 
@@ -122,7 +135,7 @@ def test_the_end_is_told_and_the_report_written(
     done = ended[0]
     assert "overlay" in done.out
     assert "report.html" in done.out
-    assert "32 completed" in done.out.splitlines()[-1]
+    assert "34 completed" in done.out.splitlines()[-1]
     assert (stored.path / "report.html").stat().st_size > 10_000
     assert list((stored.path / "charts").glob("*.png"))
 
@@ -145,6 +158,44 @@ def test_the_json_summary_has_a_ratio_for_every_treatment(
     for cell in headlines:
         assert cell["completed"] == 2
         assert cell["ratio"] == 1 if cell["driver"] == "host" else 0.01 < cell["ratio"] < 20
+
+
+def test_a_run_with_a_target_goes_on_until_it_is_reached(
+    lab_inventory: Path,
+    tmp_path: Path,
+    netbench: Callable[..., Ended],
+    before: str,
+    footprint: Callable[[], str],
+) -> None:
+    words = ("--drivers", "overlay", "--workloads", "iperf3-tcp", "--placements", "cross-host")
+    done = netbench(
+        *("run", "-i", lab_inventory, "--out", tmp_path, "--name", "r", *words),
+        *("--target", "50%", "--budget", "3m", "--aa", "--duration", "1", "--warmup", "0"),
+    )
+    assert done.code == 0, done.err
+    run = load(tmp_path / "r")
+    assert run.end is not None
+    blocks = run.end.blocks
+    assert 6 <= blocks < run.info.plan.blocks
+    assert run.end.wall < 180
+    assert run.end.message == f"every cell within ±50 % after {blocks} blocks"
+    assert f"netbench: finished: {run.end.message}; " in done.out.splitlines()[-1]
+    assert run.info.plan.stopping is not None
+    assert run.info.plan.stopping.target == 0.5
+    seen = Counter((trial.cell.driver, trial.cell.aa) for trial in run.trials)
+    assert seen["host", 0] == blocks
+    assert 6 <= seen["host", 1] <= blocks
+    assert 6 <= seen["overlay", 0] <= blocks
+    assert footprint() == before
+    like = netbench(
+        *("plan", "-i", lab_inventory, *words, "--target", "10%", "--budget", "5m"),
+        *("--duration", "1", "--warmup", "0", "--like", tmp_path / "r"),
+    )
+    assert like.code == 0, like.err
+    assert "5 min hold about" in like.out
+    assert "with 5 % noise between blocks: about ±" in like.out
+    rows = [line for line in like.out.splitlines() if line.startswith("iperf3-tcp  cross-host")]
+    assert [" blocks" in row and "throughput" in row for row in rows] == [True, True]
 
 
 def start(inventory: Path, out: Path, *words: str) -> subprocess.Popen[str]:
@@ -174,7 +225,7 @@ def test_an_interrupted_run_keeps_what_it_measured_and_cleans_up(
     footprint: Callable[[], str],
     number: signal.Signals,
 ) -> None:
-    process = start(lab_inventory, tmp_path, "--blocks", "50", "--duration", "1")
+    process = start(lab_inventory, tmp_path, *LONG)
     await_trials(tmp_path / "r" / "trials.jsonl", 2, process)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -195,7 +246,7 @@ def test_what_a_killed_run_left_is_found_and_removed(
     footprint: Callable[[], str],
     netbench: Callable[..., Ended],
 ) -> None:
-    process = start(lab_inventory, tmp_path, "--blocks", "50", "--duration", "1")
+    process = start(lab_inventory, tmp_path, *LONG)
     await_trials(tmp_path / "r" / "trials.jsonl", 1, process)
     process.kill()
     process.communicate()
@@ -233,7 +284,8 @@ def test_a_swarm_that_was_there_is_used_and_not_left(
         assert token not in partial.err
 
         on_host(others[-1], "docker", "swarm", "join", "--token", token, f"{address}:2377")
-        whole = netbench("run", "-i", lab_inventory, "--out", tmp_path, *QUICK)
+        few = ("--drivers", "overlay", "--workloads", "http-echo", "--placements", "cross-host")
+        whole = netbench("run", "-i", lab_inventory, "--out", tmp_path, *QUICK, *few)
         assert whole.code == 0, whole.err
         nodes = on_host(first, "docker node ls --format '{{.Hostname}} {{.Status}}'")
         assert sorted(nodes.splitlines()) == [f"{host} Ready" for host in sorted(hosts)]
@@ -251,7 +303,10 @@ def test_a_swarm_that_was_there_is_used_and_not_left(
     finally:
         for host in (*others, first):
             on_host(host, "docker swarm leave --force", check=False)
-            on_host(host, "docker network rm docker_gwbridge", check=False)
+        for host in hosts:
+            # An engine that is still busy with ingress would make the bridge anew.
+            gone = "timeout 60 sh -c 'while docker network inspect ingress; do sleep 0.2; done'"
+            on_host(host, f"{gone}; docker network rm docker_gwbridge", check=False)
 
 
 def test_a_host_that_is_lost_ends_the_run_and_is_named(
@@ -263,7 +318,7 @@ def test_a_host_that_is_lost_ends_the_run_and_is_named(
     netbench: Callable[..., Ended],
 ) -> None:
     lost = hosts[-1]
-    process = start(lab_inventory, tmp_path, "--blocks", "50", "--duration", "1")
+    process = start(lab_inventory, tmp_path, *LONG)
     await_trials(tmp_path / "r" / "trials.jsonl", 2, process)
     inside = ("nsenter", "--net", f"--target={processes.firsts('test')[lost]}", "iptables")
     for chain in ("INPUT", "OUTPUT"):
@@ -299,7 +354,8 @@ def test_a_driver_that_cannot_be_is_skipped_with_the_reason(
     text = lab_inventory.read_text()
     inventory = tmp_path / "odd.yaml"
     inventory.write_text(text.replace("vars:", "vars:\n    netbench_macvlan_parent: nosuch0", 1))
-    done = netbench("run", "-i", inventory, "--out", tmp_path, "--name", "r", *QUICK)
+    few = ("--drivers", "overlay,macvlan", "--workloads", "http-echo")
+    done = netbench("run", "-i", inventory, "--out", tmp_path, "--name", "r", *QUICK, *few)
     assert done.code == 0, done.err
     run = load(tmp_path / "r")
     told = {t.cell.driver: (t.status, t.reason) for t in run.trials}
@@ -325,7 +381,8 @@ def test_a_taken_port_is_told_before_any_trial(
     )
     on_host(hosts[1], f'nohup /usr/bin/python3 -c "{listener}" >/dev/null 2>&1 & echo $! > /tmp/l')
     try:
-        done = netbench("run", "-i", lab_inventory, "--out", tmp_path, "--name", "r", *QUICK)
+        few = ("--drivers", "host")
+        done = netbench("run", "-i", lab_inventory, "--out", tmp_path, "--name", "r", *QUICK, *few)
     finally:
         on_host(hosts[1], "kill $(cat /tmp/l)")
     assert done.code == 1
@@ -344,7 +401,8 @@ def test_plan_prints_the_matrix_and_touches_nothing(
         *("plan", "-i", lab_inventory, "--drivers", "overlay", "--blocks", "3", "--out", "/nowhere")
     )
     assert done.code == 0, done.err
-    assert "8 cells x 3 blocks = 24 trials" in done.out
+    assert "9 cells x 3 blocks = 27 trials" in done.out
+    assert "host (A/A)" in done.out
     assert "published-host" not in done.out
     assert footprint() == before
 
@@ -358,6 +416,12 @@ def test_plan_prints_the_matrix_and_touches_nothing(
         (("--blocks", "0"), "--blocks"),
         (("--name", "../x"), "'../x' is not a folder's name"),
         (("--name", ".."), "'..' is not a folder's name"),
+        (("--budget", "40s"), "a budget of 40 s holds about 0 blocks, and at least 6 are needed"),
+        (("--target", "3%", "--blocks", "4"), "--blocks and --target contradict each other"),
+        (("--min-blocks", "8"), "--min-blocks says nothing without --target or --budget"),
+        (("--target", "3"), "three percent is 3% or 0.03"),
+        (("--budget", "soon"), "'soon' is not a time: write 10m"),
+        (("--pin", "left"), "'left'"),
     ],
 )
 def test_usage_errors_are_one_line_and_exit_2(
@@ -387,11 +451,10 @@ def test_a_full_disk_ends_the_run_and_the_hosts_are_clean(
 ) -> None:
     small = tmp_path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-osize=300k", "none", small], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-osize=150k", "none", small], check=True)
     try:
-        done = netbench(
-            "run", "-i", lab_inventory, "--out", small, "--blocks", "9", "--duration", "1"
-        )
+        few = ("--drivers", "host", "--workloads", "iperf3-tcp", "--blocks", "99")
+        done = netbench("run", "-i", lab_inventory, "--out", small, *few, "--duration", "1")
         assert done.code == 1
         assert "No space left on device" in done.err
         assert "Traceback" not in done.err

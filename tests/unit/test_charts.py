@@ -221,6 +221,35 @@ def test_latencies_are_lines_on_a_log_axis(tmp_path: Path) -> None:
     assert "overlay: failed" in words
 
 
+def test_a_copy_of_the_baseline_is_no_driver(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, aa=1, blocks=6)
+    plain = summary_of(tmp_path / "plain", blocks=6)
+    for figure in (throughput(summary), latencies(summary, "http-echo")):
+        assert figure is not None
+        assert not any("A/A" in text for text in texts(figure))
+    figure = ratios(summary)
+    assert figure is not None
+    for axes in figure.axes:
+        labels = [label.get_text() for label in axes.get_yticklabels()]
+        assert labels[-1] == "host (A/A)"
+        assert len(labels) == 4
+    assert any("Grey (A/A)" in text for text in texts(figure))
+    copies = [cell for cell in looks(summary) if cell.aa]
+    assert len(copies) == 4
+    assert len({looks(summary)[cell] for cell in copies}) == 1
+    drivers = {cell: look for cell, look in looks(summary).items() if not cell.aa}
+    assert drivers == looks(plain)
+    assert looks(summary)[copies[0]] not in drivers.values()
+
+
+def test_footers_speak_of_whiskers_only_where_there_are_some(tmp_path: Path) -> None:
+    for blocks in (1, 6):
+        summary = summary_of(tmp_path / str(blocks), blocks=blocks)
+        for figure in (throughput(summary), ratios(summary)):
+            assert figure is not None
+            assert any("whiskers" in text for text in texts(figure)) == (blocks == 6)
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_every_chart_names_its_run_and_a_shared_kernel(tmp_path: Path, shared: bool) -> None:  # noqa: FBT001 - parametrised
     summary = summary_of(tmp_path, shared_kernel=shared, name="my-$run$", blocks=2)
@@ -287,11 +316,28 @@ def test_no_label_lies_on_another(tmp_path: Path, names: dict[str, str]) -> None
                 inner = first.padded(-1)
                 assert not (inner.overlaps(second) and one != two), (one, two)
             width, height = canvas.get_width_height()
+            footer = figure._supxlabel.get_window_extent(canvas.get_renderer())  # type: ignore[attr-defined]
+            assert footer.x1 < width, figure._supxlabel.get_text()  # type: ignore[attr-defined]
             for (text, _), box in seen.items():
                 assert box.x0 > -1, text
                 assert box.x1 < width + 1, text
                 assert box.y0 > -1, text
                 assert box.y1 < height + 1, text
+
+
+def test_the_footer_of_a_narrow_chart_is_whole(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path, driver_names=["host", "overlay"], blocks=6, aa=1)
+    with settings():
+        for figure in (throughput(summary), ratios(summary), latencies(summary, "http-echo")):
+            assert figure is not None
+            canvas = FigureCanvasAgg(figure)
+            canvas.draw()
+            footer = figure._supxlabel  # type: ignore[attr-defined]
+            assert footer.get_text().endswith("hosts share one kernel (lab)")
+            box = footer.get_window_extent(canvas.get_renderer())
+            assert box.x0 >= 0
+            assert box.x1 < canvas.get_width_height()[0]
+            assert box.y0 >= 0
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

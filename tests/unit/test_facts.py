@@ -38,6 +38,7 @@ FACTS: dict[str, Fact[Any]] = {
     "clock": host_facts.CLOCK,
     "free": host_facts.free_space("/"),
     "user_id": host_facts.USER_ID,
+    "link_speed": host_facts.link_speed("eth0"),
 }
 CASES = sorted(path for name in FACTS for path in (GOLDEN / name).glob("*.json"))
 
@@ -301,6 +302,7 @@ def one_host() -> Callable[..., OneHost]:
         answers = {
             "ip -j addr show": golden("interfaces/plain"),
             "ip -j route show": golden("routes/plain"),
+            " ".join(host_facts.link_speed("ens3").argv): golden("link_speed/ten-gigabit"),
             "env LC_ALL=C lscpu -J": golden("cpu_model/amd-epyc-vm"),
         }
         for command in without:
@@ -324,7 +326,13 @@ def test_gather(one_host: Callable[..., Any]) -> None:
         data_mtu=1500,
         cpu_model="AMD EPYC",
         storage_driver="overlay2",
+        link_speed=1e10,
     )
+
+
+def test_gather_does_without_a_speed(one_host: Callable[..., Any]) -> None:
+    speed = " ".join(host_facts.link_speed("ens3").argv)
+    assert gather(one_host(without=[speed])).link_speed is None
 
 
 def test_gather_does_without_lscpu(one_host: Callable[..., Any]) -> None:

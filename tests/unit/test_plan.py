@@ -8,8 +8,18 @@ from hypothesis import strategies as st
 
 from bench import drivers, workloads
 from bench.errors import UsageError
-from bench.model import Access, Placement, Plan
-from bench.plan import estimate, make_plan, planned_trials
+from bench.model import Access, Placement, Plan, Stopping
+from bench.plan import (
+    affordable,
+    estimate,
+    make_plan,
+    pairs,
+    planned_trials,
+    round_of,
+    seconds_a_block,
+    trials_of,
+)
+from bench.trials import path_of
 
 BOTH = list(Placement)
 
@@ -113,3 +123,71 @@ def test_unknown_names_list_the_known_ones() -> None:
 def test_the_estimate_grows_with_what_is_to_be_done() -> None:
     short, long = plan_for(["a", "b"], blocks=2), plan_for(["a", "b"], blocks=4)
     assert estimate(long) - estimate(short) > len(short.cells) * short.blocks * 3
+
+
+def budgeted(budget: float, *, aa: int | None = 0, names: tuple[str, ...] = ()) -> Plan:
+    return make_plan(
+        ["a", "b"],
+        drivers.chosen(names),
+        workloads.chosen(()),
+        BOTH,
+        duration=3,
+        warmup=1,
+        seed=7,
+        aa=aa,
+        stopping=Stopping(0.03, budget, 6),
+    )
+
+
+def test_a_budget_says_how_many_blocks_there_are_and_is_the_estimate() -> None:
+    plan = budgeted(1000)
+    assert estimate(plan) == 1000
+    assert affordable(plan, 1000) == int((1000 - 30) / seconds_a_block(plan)) == 13
+    # Settled cells rest: there may be more, but none of less than one trial.
+    assert affordable(plan, 1000) < plan.blocks <= 1000 / 4
+
+
+def test_a_budget_too_small_for_the_fewest_blocks_is_refused_with_one_that_is_not() -> None:
+    with pytest.raises(UsageError, match=r"a budget of 60 s holds about 0 blocks") as told:
+        budgeted(60)
+    assert "16 cells of 4 s take 70 s a block" in str(told.value)
+    assert "give --budget 8m" in str(told.value)
+    assert affordable(budgeted(8 * 60), 8 * 60) >= 6
+
+
+def test_a_target_without_anything_to_compare_is_refused() -> None:
+    with pytest.raises(UsageError, match="--target needs something to compare with host"):
+        budgeted(1000, names=("host",))
+    assert budgeted(1000, names=("host",), aa=1).stopping is not None
+
+
+def copies(plan: Plan) -> list[tuple[str, Placement, int]]:
+    return [(c.workload, c.placement, c.aa) for c in plan.cells if c.aa]
+
+
+def test_one_baseline_is_measured_again_in_the_background_and_all_of_them_when_asked() -> None:
+    assert copies(plan_for(["a", "b"])) == []
+    for aa, expected in ((None, 1), (0, 0), (1, 4)):
+        plan = budgeted(1000, aa=aa)
+        assert len(copies(plan)) == expected
+        assert {c.driver for c in plan.cells if c.aa} <= {"host"}
+    assert copies(budgeted(1000, aa=None)) == [("http-echo", Placement.CROSS_HOST, 1)]
+
+
+def test_the_aa_cell_in_the_background_is_what_a_tight_budget_does_without() -> None:
+    without = seconds_a_block(budgeted(1000)) * 6 + 30
+    assert copies(budgeted(without + 1, aa=None)) == []
+    assert copies(budgeted(without + 6 * 4.4 + 1, aa=None)) != []
+    with pytest.raises(UsageError, match="20 cells"):
+        budgeted(without + 1, aa=1)
+
+
+@given(hosts=st.integers(2, 6), blocks=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
+def test_a_block_is_the_same_whatever_ran_before_and_one_round_holds_every_path(
+    hosts: int, blocks: int, seed: int
+) -> None:
+    plan = plan_for([f"h{n}" for n in range(hosts)], blocks=blocks, seed=seed)
+    every = list(planned_trials(plan))
+    assert [t for t in every if t.block == blocks - 1] == list(trials_of(plan, blocks - 1))
+    assert {path_of(t) for t in round_of(plan)} == {path_of(t) for t in every}
+    assert {t.pair for t in round_of(plan)} <= set(pairs(plan))

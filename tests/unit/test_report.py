@@ -17,16 +17,18 @@ from click.testing import CliRunner, Result
 from markdown_it import MarkdownIt
 from rich.console import Console
 
+from bench.analysis.flags import find
 from bench.analysis.summary import summarise
 from bench.cli.report import command
 from bench.errors import NetbenchError, StoreError, UsageError
-from bench.model import Placement, PlannedTrial, Status
+from bench.model import Placement, PlannedTrial, Status, Stopping
 from bench.report import ReportPaths, render_table, write_report
 from bench.report.table import PLAIN_WIDTH
+from bench.report.words import missing
 from bench.store import FORMAT, StoredRun, load
 from bench.units import DASH, NOTHING
 
-from .synthetic import write_run
+from .synthetic import as_format_1, write_run
 
 NASTY = "<script>alert(1)</script> | [x](http://evil) `rm` **b** \x1b[31mred\x1b[0m {{ 7*7 }}\nnext"
 
@@ -55,7 +57,9 @@ def troubled(planned: PlannedTrial) -> tuple[Status, str] | None:
 def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[StoredRun, ReportPaths]:
     """A run with everything in it, and its report: drawn once, as it takes a second."""
     path = tmp_path_factory.mktemp("results") / "run"
-    run = load(write_run(path, blocks=6, fate=troubled, outstanding=("lab2: network nb-overlay",)))
+    run = load(
+        write_run(path, blocks=6, fate=troubled, outstanding=("lab2: network nb-overlay",), aa=1)
+    )
     run = dataclasses.replace(run, notes=("a note about <b>reading</b>",))
     return run, write_report(run)
 
@@ -139,7 +143,8 @@ def test_the_markdown_has_whole_tables_and_pictures_that_exist(
     assert text.count("![") == 4
     rendered = MarkdownIt("commonmark").enable("table").render(text)
     page = Page(rendered)
-    assert rendered.count("<table>") == 2 + 4 + 1 + 1 + 1 + 1 + 1
+    # Overviews, flags, results, latencies, CPU; then method, hosts, tools, networks, paths.
+    assert rendered.count("<table>") == 2 + 1 + 4 + 1 + 1 + 5 + 1
     assert "|" not in re.sub(r"<script>.*?\*\*b\*\*", "", page.text)
     assert "\n\n\n" not in text
 
@@ -157,8 +162,19 @@ def test_both_pages_say_all_of_it(reported: tuple[StoredRun, ReportPaths], kind:
         "TCP throughput, cross-host: bridge (published-host) 0.9",
         "macvlan skipped",
         "overlay failed",
-        "of host (0.",
-        "worse",
+        "of host, slower by",
+        "Can this run be believed?",
+        "two measurements of the same thing differ by",
+        "would likely be missed here",
+        "What was noticed",
+        "What it costs in CPU",
+        "this machine",
+        "off: not held to any",
+        "4.4 s, 1.1 % of the wall time, never while a tool ran",
+        "Interfaces on the paths",
+        "TSO",
+        "Paths attested",
+        "data interface ",
         "The hosts share one kernel (lab)",
         "Could not be removed: lab2: network nb-overlay",
         "macvlan, cross-host, iperf3-tcp and http-echo: 12 trials skipped: <script>",
@@ -224,14 +240,17 @@ def test_the_table_fits_its_width_and_holds_the_numbers(
 ) -> None:
     for width in (PLAIN_WIDTH, 80):
         console = Console(width=width, file=io.StringIO(), highlight=False)
-        console.print(render_table(summarise(reported[0])))
+        summary = summarise(reported[0])
+        console.print(render_table(summary, find(reported[0], summary)))
         text = console.file.getvalue()  # type: ignore[attr-defined]
         assert "\x1b" not in text
         assert max(map(len, text.splitlines())) <= width
         span = rf"\d+\.\d+{DASH}\d+\.\d+"
-        assert re.search(rf"overlay +\d+\.\d+ +{span} +0\.\d\d \({span}\) +worse +6/0/0", text)
-        assert re.search(rf"macvlan +{NOTHING} +{NOTHING} +{NOTHING} +0/6/0", text)
-        assert "baseline" in text
+        verdict = rf"slower by \d+ %( \(\d+{DASH}\d+ %\))?"
+        assert re.search(rf"overlay +0\.\d\d +{verdict} +\d+\.\d+ +{span} +6/6", text)
+        assert re.search(rf"macvlan +{NOTHING} +skipped +{NOTHING} +{NOTHING} +0/6", text)
+        assert re.search(rf"host +baseline +\d+\.\d+ +{span} +6/6", text)
+        assert re.search(r"host \(A/A\) +(0\.9|1\.0)\d ", text)
     assert max(map(len, text.splitlines())) > 60
 
 
@@ -245,12 +264,115 @@ def test_few_blocks_come_with_a_warning(tmp_path: Path, small: Path) -> None:
     assert "trials" not in netbench(six).stdout
 
 
+def both(path: Path, *words: object) -> str:
+    """What the terminal and the HTML page of a run say, one after the other."""
+    result = netbench(path, *words)
+    assert result.exception is None, result.exception
+    return result.stdout + Page((path / "report.html").read_text()).text
+
+
+def test_a_run_of_format_1_is_reported_without_what_it_has_not(tmp_path: Path) -> None:
+    path = as_format_1(write_run(tmp_path / "run", workload_names=["iperf3-tcp"], blocks=6))
+    said = both(path)
+    assert "slower by" in said
+    for absent in ("What it costs in CPU", "Paths attested", "Interfaces on the paths", "A/A"):
+        assert absent not in said
+    assert "None" not in said
+
+
+def test_an_adaptive_run_says_what_it_was_to_reach_and_who_rested(tmp_path: Path) -> None:
+    path = write_run(
+        tmp_path / "run",
+        driver_names=["host", "bridge", "overlay"],
+        workload_names=["iperf3-tcp"],
+        placements=[Placement.CROSS_HOST],
+        blocks=9,
+        stopping=Stopping(0.05, 900.0, 6),
+        resting=lambda planned: planned.cell.driver == "bridge" and planned.block >= 7,
+        message="every cell within ±5 % after 9 blocks",
+        pin="auto",
+    )
+    said = both(path)
+    assert re.search(r"bridge \(published-host\).* 7/7\n", said)
+    assert re.search(r"overlay .* 9/9\n", said)
+    for part in (
+        "9 blocks of 3 cells",
+        "25 trials carried out",
+        "until every headline ratio's interval is within ±5 %; budget 15 min",
+        "no cell settled before 6 blocks",
+        "bridge (published-host), cross-host, iperf3-tcp after 7 of 9 blocks",
+        "every cell within ±5 % after 9 blocks",
+        "held to different ones",
+        "At rest",
+    ):
+        assert part in said, part
+    assert "planned trials" not in said
+
+
+def test_many_copies_are_told_in_short_in_the_terminal(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", driver_names=["host", "overlay"], blocks=6, aa=1)
+    result = netbench(path)
+    said = " ".join(result.stdout.split())
+    assert "8 headline metrics of the host network were measured twice (A/A)" in said
+    assert "would likely be missed here" in said
+    found = json.loads(netbench(path, "--json").stdout)["aa"]
+    assert len(found) == 8
+    assert {copy["driver"] for copy in found} == {"host"}
+    for copy in found:
+        low, high = copy["ratio_ci"]
+        assert copy["covers_1"] == (low <= 1 <= high)
+        assert copy["smallest_effect"] > max(high / copy["ratio"], copy["ratio"] / low) - 1 > 0
+    page = Page((path / "report.html").read_text()).text
+    assert page.count("two measurements of the same thing differ by") == 8
+
+
+def test_blocks_without_a_baseline_are_counted(tmp_path: Path) -> None:
+    def fate(planned: PlannedTrial) -> tuple[Status, str] | None:
+        lost = planned.cell.driver == "host" and planned.block in (1, 4)
+        return (Status.FAILED, "refused") if lost else None
+
+    path = write_run(
+        tmp_path / "run",
+        driver_names=["host", "overlay"],
+        workload_names=["iperf3-tcp"],
+        placements=[Placement.CROSS_HOST],
+        blocks=8,
+        fate=fate,
+    )
+    said = " ".join(both(path).split())
+    assert "1 cell had values in blocks without one of the baseline, up to 2 blocks" in said
+    cells = json.loads(netbench(path, "--json").stdout)["cells"]
+    overlay = [one for one in cells if (one["driver"], one["metric"]) == ("overlay", "throughput")]
+    assert [(one["pairs"], one["completed"]) for one in overlay] == [(6, 8)]
+
+
+def test_reasons_that_differ_in_their_figures_are_told_once(tmp_path: Path) -> None:
+    def fate(planned: PlannedTrial) -> tuple[Status, str] | None:
+        if planned.cell.driver != "bridge":
+            return None
+        return Status.FAILED, f"lost for {planned.block + 7}% of the time, {planned.block}.5 MB"
+
+    lines = missing(summarise(load(write_run(tmp_path / "run", fate=fate, blocks=3))))
+    assert len(lines) == len({line.split(":")[0] for line in lines})
+    assert all(re.search(r"trials failed: for example: lost for \d+% of", one) for one in lines)
+
+
+def test_one_block_only_is_said_to_be_too_few(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", workload_names=["iperf3-tcp"], blocks=1, aa=1)
+    said = both(path)
+    assert "too few blocks: 1 of 6" in said
+    assert "too few for intervals" in " ".join(said.split())
+    assert "1 of the 6 blocks that a verdict takes" in " ".join(said.split())
+    assert "95 % intervals" not in (path / "report.md").read_text().split("![")[1]
+
+
 def test_json_is_alone_on_standard_output_and_writes_no_page(small: Path) -> None:
     before = sorted(small.rglob("*"))
     result = netbench(small, "--json")
     summary = json.loads(result.stdout)
     assert summary["run"] == load(small).info.run
-    assert {cell["metric"] for cell in summary["cells"]} == {"throughput", "retransmits"}
+    names = {"throughput", "retransmits", "cpu_per_gb"}
+    assert {cell["metric"] for cell in summary["cells"]} == names
     assert {cell["ci"] for cell in summary["cells"]} == {None}
     assert sorted(small.rglob("*")) == before
 
@@ -259,7 +381,7 @@ def test_csv_holds_every_sample(small: Path, tmp_path: Path) -> None:
     run = load(small)
     result = netbench(small, "--csv", "-")
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
-    assert len(rows) == sum(len(trial.samples) for trial in run.trials) == 4
+    assert len(rows) == sum(len(trial.samples) for trial in run.trials) == 6
     assert [float(row["value"]) for row in rows] == [
         sample.value for trial in run.trials for sample in trial.samples
     ]

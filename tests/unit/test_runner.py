@@ -1,16 +1,20 @@
 """A run from plan to stored result on hosts in memory: what it stores, and how it ends."""
 
+import itertools
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench import drivers, images, workloads
 from bench.errors import HostUnreachable, ImageError, RemoteTimeout, StoreError, UsageError
-from bench.model import Inventory, Placement, Plan, PlannedTrial, Status, Trial
+from bench.model import Inventory, Placement, Plan, PlannedTrial, Status, Stopping, Trial
 from bench.plan import make_plan
 from bench.remote.api import Completed
 from bench.remote.fake import FakeMachine, FakeWorld
@@ -18,6 +22,7 @@ from bench.remote.fleet import Fleet
 from bench.runner import Outcome, Request, execute
 from bench.store import load
 from bench.toolbox.build import Archive
+from bench.watch import Standing
 
 NAMES = ("a", "b", "c")
 PUBLISHED_PORTS = (15301, 15380)
@@ -75,6 +80,7 @@ class Watcher:
     def __init__(self, on_end: Callable[[Trial], None] | None = None) -> None:
         self.stages: list[str] = []
         self.trials: list[Trial] = []
+        self.standings: list[Standing] = []
         self.on_end = on_end
 
     def stage(self, text: str) -> None:
@@ -82,6 +88,9 @@ class Watcher:
 
     def begin(self, plan: Plan) -> None:
         self.stages.append("trials")
+
+    def standing(self, standing: Standing) -> None:
+        self.standings.append(standing)
 
     def starting(self, planned: PlannedTrial) -> None: ...
 
@@ -487,3 +496,171 @@ def test_a_place_that_cannot_be_written_to_is_told_before_any_host_is_asked(
     with pytest.raises(StoreError, match="file"):
         go(world, tmp_path, watcher, out=tmp_path / "file" / "results")
     assert watcher.stages == []
+
+
+def open_ended(
+    target: float | None = 0.05, budget: float = 600.0, names: tuple[str, ...] = ("overlay",)
+) -> Plan:
+    return make_plan(
+        NAMES,
+        drivers.chosen(names),
+        workloads.chosen(("iperf3-tcp",)),
+        list(Placement),
+        duration=1,
+        warmup=0,
+        seed=3,
+        aa=None,
+        stopping=Stopping(target, budget, 6),
+    )
+
+
+def uneven(world: FakeWorld, noisy: str, share: float) -> None:
+    """Tools whose result is the same each time, but for one service's, which alternates."""
+    turn = itertools.count()
+
+    def tool(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "iperf3" and "--json" in argv and noisy in container:
+            return Completed(0, iperf3_report(1e9 * (1 + share * (-1) ** next(turn))), b"")
+        return working(machine, container, argv)
+
+    world.tool = tool
+
+
+def test_a_run_with_a_target_ends_when_every_cell_is_narrow(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    watcher = Watcher()
+    outcome = go(world, tmp_path, watcher, plan=open_ended())
+    run = load(outcome.path)
+    assert (outcome.end.outcome, outcome.end.blocks) == ("finished", 6)
+    assert outcome.end.message == "every cell within ±5 % after 6 blocks"
+    assert run.end == outcome.end
+    assert run.info.plan.stopping == Stopping(0.05, 600.0, 6)
+    # Two cells of two placements, and one of them again as A/A.
+    assert Counter(trial.block for trial in run.trials) == dict.fromkeys(range(6), 5)
+    assert {t.cell.aa for t in run.trials if t.cell.driver == "host"} == {0, 1}
+    assert [s.settled for s in watcher.standings] == [0] * 6
+    assert {s.cells for s in watcher.standings} == {3}
+    lefts = [s.left for s in watcher.standings]
+    assert lefts == sorted(lefts, reverse=True)
+    assert is_clean(world)
+
+
+def test_cells_that_are_settled_rest_while_the_others_go_on(
+    world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uneven(world, "overlay-client", 0.2)
+    plan = replace(open_ended(names=("overlay", "macvlan")), blocks=9)
+    outcome = go(world, tmp_path, plan=plan)
+    trials = load(outcome.path).trials
+    late = {trial.cell.driver for trial in trials if trial.block >= 6}
+    assert late == {"host", "overlay"}
+    assert sum(t.cell.driver == "macvlan" for t in trials) == 12
+    assert outcome.end.blocks == 9
+    assert "not yet within ±5 %: overlay/direct" in outcome.end.message
+    # Each trial keeps the number that it has in the whole plan: resting leaves gaps.
+    assert [t.sequence for t in trials] == sorted({t.sequence for t in trials})
+
+
+def clocked(monkeypatch: pytest.MonkeyPatch, world: FakeWorld, seconds: float) -> None:
+    """A clock that stands still but for the tools, each of which takes ``seconds``."""
+    now = [1000.0]
+
+    def tool(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "iperf3" and "--json" in argv:
+            now[0] += seconds
+        return working(machine, container, argv)
+
+    monkeypatch.setattr("bench.runner.time", SimpleNamespace(monotonic=lambda: now[0]))
+    world.tool = tool
+
+
+def test_a_budget_ends_a_run_before_a_block_that_would_break_it(
+    world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocked(monkeypatch, world, 2.0)
+    outcome = go(world, tmp_path, plan=open_ended(target=None, budget=100.0))
+    # 10 s a block, and 10 s are kept for the clean-up.
+    assert outcome.end.message == "the budget of 100 s ended after 9 blocks"
+    assert (outcome.end.outcome, outcome.end.wall) == ("finished", 90.0)
+    assert outcome.counts[Status.COMPLETED] == 45
+
+
+def test_a_block_that_turns_slow_is_cut_short_rather_than_the_budget_broken(
+    world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clocked(monkeypatch, world, 30.0)
+    outcome = go(world, tmp_path, plan=open_ended(budget=100.0))
+    assert outcome.end.wall <= 120.0
+    assert outcome.end.blocks == 1
+    assert 0 < outcome.counts[Status.COMPLETED] < 5
+    assert outcome.end.message.startswith("the budget of 100 s ended after 1 block; not yet within")
+    assert is_clean(world)
+
+
+def test_a_run_without_an_end_of_its_own_can_be_interrupted(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    def press(trial: Trial) -> None:
+        if trial.block == 2:
+            raise KeyboardInterrupt
+
+    outcome = go(world, tmp_path, Watcher(press), plan=open_ended())
+    assert (outcome.end.outcome, outcome.end.message) == ("interrupted", "interrupted")
+    assert outcome.end.blocks == 3
+    assert len(load(outcome.path).trials) == 11
+    assert is_clean(world)
+
+
+def test_a_run_without_an_end_of_its_own_ends_with_a_lost_host(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    def lose(trial: Trial) -> None:
+        if trial.block == 1:
+            world.machines["b"].lost = True
+
+    outcome = go(world, tmp_path, Watcher(lose), plan=open_ended())
+    assert outcome.end.outcome == "failed"
+    assert outcome.end.message.startswith("b: ")
+    assert 1 <= outcome.end.blocks <= 3
+
+
+def test_a_driver_that_is_skipped_does_not_keep_a_run_going(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    world.machines["a"].refuses.add("macvlan")
+    outcome = go(world, tmp_path, plan=open_ended(names=("overlay", "macvlan")))
+    assert outcome.end.blocks == 6
+    assert outcome.end.message.startswith("every cell but 2 that could not be measured within")
+    assert outcome.counts[Status.SKIPPED] == 12
+
+
+def test_an_aa_cell_takes_the_very_containers_of_the_baseline(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    used: dict[str, int] = Counter()
+
+    def tool(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "iperf3" and "--json" in argv:
+            used[container] += 1
+        return working(machine, container, argv)
+
+    world.tool = tool
+    plan = make_plan(
+        NAMES,
+        drivers.chosen(("host",)),
+        workloads.chosen(("iperf3-tcp",)),
+        list(Placement),
+        blocks=3,
+        duration=1,
+        warmup=0,
+        seed=3,
+        aa=1,
+    )
+    outcome = go(world, tmp_path, plan=plan)
+    assert outcome.counts == {Status.COMPLETED: 12, Status.SKIPPED: 0, Status.FAILED: 0}
+    assert outcome.end.blocks == 3
+    assert outcome.end.message == ""
+    # Three hosts, one client service each: a same-host and a cross-host cell, each measured twice.
+    assert list(used.values()) == [4, 4, 4]
+    assert all("-host-client-" in name for name in used)

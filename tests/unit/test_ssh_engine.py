@@ -22,6 +22,7 @@ from bench.model import Host
 from bench.remote import wire
 from bench.remote.api import Completed, Mount, ServiceSpec
 from bench.remote.dial import DialFailedError
+from bench.remote.engine import DockerEngine
 from bench.remote.fake import FakeWorld
 from bench.remote.faults import told
 from bench.remote.fleet import Fleet, connect
@@ -136,6 +137,14 @@ def test_a_containers_addresses_leave_out_the_swarms_own_gateway() -> None:
     assert found == {"net": "172.19.0.2"}
 
 
+@pytest.mark.parametrize(
+    ("container", "expected"),
+    [({"State": {"Pid": 4711}}, 4711), ({"State": {"Pid": 0}}, 0), ({"State": None}, 0), ({}, 0)],
+)
+def test_a_containers_process(container: dict[str, Any], expected: int) -> None:
+    assert wire.pid(container) == expected
+
+
 def test_an_engine_outside_a_swarm() -> None:
     facts = wire.facts({"ServerVersion": "28.0.1", "Swarm": {"LocalNodeState": "inactive"}})
     assert facts.version == "28.0.1"
@@ -203,6 +212,31 @@ def test_no_way_to_the_engine(said: str, code: int, what: str, hint: str) -> Non
     assert isinstance(fault, EngineError)
     assert what in fault.what
     assert hint in fault.hint
+
+
+@pytest.mark.parametrize(
+    ("answered", "why"),
+    [
+        ({"Warnings": None}, ""),
+        ({"Warnings": ["Published ports are discarded when using host network mode"]}, ""),
+        (
+            {"Warnings": ["Your kernel does not support cpuset. Cpuset discarded."]},
+            "vm1: holding container c1 to CPU 0-1: Your kernel does not support cpuset",
+        ),
+    ],
+)
+def test_an_engine_that_only_warns_has_not_held_the_container(
+    answered: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = DockerEngine(connection())
+    stub = SimpleNamespace(update_container=lambda *_, **__: answered)
+    monkeypatch.setattr(engine, "_client", lambda: stub)
+    if not why:
+        engine.set_cpus("c1", "0-1")
+        return
+    with pytest.raises(EngineError) as caught:
+        engine.set_cpus("c1", "0-1")
+    assert str(caught.value).startswith(why)
 
 
 def answer(status: int, said: str) -> docker.errors.APIError:

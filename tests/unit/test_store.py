@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import gc
 import gzip
 import json
 import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.errors import StoreError, UsageError
-from bench.model import Interval, Placement, RunEnd, RunInfo, Sample, Status, Trial
+from bench.model import (
+    CoreUse,
+    EndUse,
+    Interval,
+    Passage,
+    Placement,
+    RunEnd,
+    RunInfo,
+    Sample,
+    Status,
+    Trial,
+)
 from bench.plan import planned_trials
-from bench.store import FORMAT, GZIP_FROM, RunWriter, load
+from bench.store import CORE, END, FORMAT, GZIP_FROM, Readings, RunWriter, load
 from bench.workloads.base import ToolOutput
 
 from .synthetic import write_run
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 TEXT = st.text(max_size=40)
+COUNTS = st.integers(0, 2**63)
+ENDS = st.builds(
+    EndUse,
+    host=TEXT,
+    roles=st.tuples(TEXT),
+    seconds=st.floats(0, 1e9),
+    cores=st.lists(st.builds(CoreUse, *[NUMBERS] * 6), max_size=2).map(tuple),
+    load=NUMBERS,
+    retransmits=COUNTS,
+    drops=COUNTS,
+    pressure=st.none() | NUMBERS,
+    frequency=st.lists(NUMBERS, max_size=2).map(tuple),
+    pinned=TEXT,
+)
+PASSAGES = st.builds(Passage, TEXT, TEXT, TEXT, COUNTS)
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 @pytest.fixture
@@ -32,6 +62,10 @@ def run(tmp_path: Path) -> Path:
 
 def head(run: Path) -> RunInfo:
     return load(run).info
+
+
+def encoded(histogram: bytes) -> str:
+    return base64.b64encode(histogram).decode("ascii")
 
 
 @st.composite
@@ -51,8 +85,11 @@ def trials(draw: st.DrawFn) -> Trial:
         intervals=tuple(
             draw(st.lists(st.builds(Interval, NUMBERS, NUMBERS, TEXT, NUMBERS), max_size=2))
         ),
-        histogram=draw(st.none() | TEXT),
+        histogram=draw(st.none() | st.binary(max_size=30).map(encoded)),
         raw=tuple(draw(st.lists(TEXT, max_size=2))),
+        ends=tuple(draw(st.lists(ENDS, max_size=2))),
+        path=tuple(draw(st.lists(PASSAGES, max_size=2))),
+        unattested=draw(TEXT),
     )
 
 
@@ -61,7 +98,7 @@ with TemporaryDirectory() as _folder:
 
 
 @given(
-    stored=st.lists(trials(), max_size=4),
+    stored=st.lists(trials(), max_size=4, unique_by=lambda trial: trial.sequence),
     end=st.none() | st.builds(RunEnd, TEXT, TEXT, *[NUMBERS] * 5, st.tuples(TEXT)),
     created=TEXT,
 )
@@ -78,7 +115,12 @@ def test_what_is_written_is_read_back(
             writer.end(end)
         writer.close()
         found = load(Path(folder) / "run")
-    assert (found.info, found.trials, found.end) == (info, tuple(stored), end)
+        assert tuple(found.trials) == tuple(stored)
+        assert [found.trials[place] for place in range(len(stored))] == stored
+    assert (found.info, found.end) == (info, end)
+    for result, trial in zip(found.results, stored, strict=True):
+        for field in dataclasses.fields(result):
+            assert getattr(result, field.name) == getattr(trial, field.name)
     assert found.notes == ()
 
 
@@ -91,14 +133,14 @@ def test_trials_cut_at_any_byte_leave_the_whole_ones(tmp_path: Path) -> None:
         blocks=1,
     )
     file = run / "trials.jsonl"
-    whole, before = file.read_bytes(), load(run).trials
+    whole, before = file.read_bytes(), tuple(load(run).trials)
     assert len(before) == 2
     first = whole.index(b"\n") + 1
     for length in range(len(whole) + 1):
         file.write_bytes(whole[:length])
         found = load(run)
         expected = 0 if length < first else 1 if length < len(whole) else 2
-        assert found.trials == before[:expected]
+        assert tuple(found.trials) == before[:expected]
         assert bool(found.notes) == (length not in (0, first, len(whole)))
 
 
@@ -159,23 +201,215 @@ def test_a_broken_line_in_the_middle_is_named_by_its_number(run: Path) -> None:
         load(run)
 
 
-def test_a_stored_value_that_is_no_number_is_refused_on_both_ways(run: Path) -> None:
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_a_number_is_never_written(run: Path, bad: float) -> None:
     trial = load(run).trials[0]
-    file = run / "trials.jsonl"
-    text = file.read_text()
-    file.write_text(text.replace('"value":', '"value":1e999,"was":', 1))
-    with pytest.raises(StoreError, match=r"trials\.jsonl:1"):
-        load(run)
-    file.write_text(text)
+    end, core = trial.ends[0], trial.ends[0].cores[0]
     writer = RunWriter(run.with_name("other"), head(run))
-    for bad in (math.nan, math.inf):
-        with pytest.raises(StoreError, match="not a number"):
-            writer.trial(dataclasses.replace(trial, samples=(Sample("throughput", bad),)))
-        interval = Interval(0, 1, "throughput", bad)
-        with pytest.raises(StoreError, match="not a number"):
-            writer.trial(dataclasses.replace(trial, intervals=(interval,)))
+    for wrong in (
+        {"samples": (Sample("throughput", bad),)},
+        {"intervals": (Interval(0, 1, "throughput", bad),)},
+        {"elapsed": bad},
+        {"ends": (dataclasses.replace(end, cores=(dataclasses.replace(core, steal=bad),)),)},
+        # None is allowed here, and JSON would make a null of it.
+        {"ends": (dataclasses.replace(end, pressure=bad),)},
+    ):
+        with pytest.raises(StoreError, match=r"iperf3-tcp: .*not a number"):
+            writer.trial(dataclasses.replace(trial, **wrong))  # type: ignore[arg-type]
+    with pytest.raises(StoreError, match=r"end\.json: .*not a number"):
+        writer.end(RunEnd("finished", "", bad, 1, 1, 1, 1))
     writer.close()
-    assert load(writer.path).trials == ()
+    assert not load(writer.path).trials
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sequence": "1"},
+        {"sequence": 1.5},
+        {"reason": "\udc80"},
+        {"raw": ["a list"]},
+        {"histogram": "no base64!"},
+        {"samples": (Sample("throughput", "fast"),)},  # type: ignore[arg-type]
+        {"samples": (Sample("throughput", object()),)},  # type: ignore[arg-type]
+    ],
+)
+def test_what_could_not_be_read_back_is_never_written(run: Path, wrong: dict[str, object]) -> None:
+    trial = load(run).trials[0]
+    writer = RunWriter(run.with_name("other"), head(run))
+    with pytest.raises(StoreError, match=r"iperf3-tcp: .*never stored"):
+        writer.trial(dataclasses.replace(trial, **wrong))  # type: ignore[arg-type]
+    writer.trial(dataclasses.replace(trial, samples=(Sample("throughput", np.float64(1.5)),)))
+    writer.close()
+    assert [one.samples[0].value for one in load(writer.path).trials] == [1.5]
+
+
+def altered(run: Path, line: int, **changes: object) -> None:
+    """Give fields of one line of trials.jsonl other values, named as in ``samples__0__value``."""
+    file = run / "trials.jsonl"
+    lines = file.read_text().splitlines(keepends=True)
+    trial = json.loads(lines[line - 1])
+    for name, value in changes.items():
+        *way, last = (int(step) if step.isdecimal() else step for step in name.split("__"))
+        inner = trial
+        for step in way:
+            inner = inner[step]
+        inner[last] = value
+    lines[line - 1] = json.dumps(trial) + "\n"
+    file.write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        # Python's json writes NaN and Infinity, as many tools do.
+        ({"samples__0__value": math.nan}, "malformed"),
+        ({"samples__0__value": math.inf}, "malformed"),
+        ({"elapsed": -math.inf}, "malformed"),
+        ({"intervals__0__end": math.nan}, "malformed"),
+        ({"ends__0__cores__0__user": math.nan}, "malformed"),
+        (
+            {"samples__0__value": "9e9"},
+            r"Expected `float`, got `str` - at `\$\.samples\[0\]\.value`",
+        ),
+        ({"samples__0__value": True}, "Expected `float`, got `bool`"),
+        ({"samples__0__value": None}, "Expected `float`, got `null`"),
+        ({"samples__0": {"metric": "throughput"}}, "missing required field `value`"),
+        ({"sequence": 1.5}, "Expected `int`, got `float`"),
+        ({"status": "fine"}, r"Invalid enum value 'fine' - at `\$\.status`"),
+        ({"cell__access": "by-air"}, "Invalid enum value 'by-air'"),
+        ({"cell__driver": "carrier-pigeon"}, "carrier-pigeon/.* is no cell of the run's plan"),
+        ({"cell__aa": 10**30}, "is no cell of the run's plan"),
+        ({"block": -1}, "block -1 is none of the plan's 1"),
+        ({"block": 1}, "block 1 is none of the plan's 1"),
+        ({"sequence": -1}, "trial -1 is none of the plan's 8"),
+        ({"sequence": 10**30}, "is none of the plan's 8"),
+        ({"sequence": 0}, "trial 0 is in line 1 already"),
+        ({"ends__0__seconds": -0.5}, "took -0.5 s"),
+        ({"ends__0__drops": 10**400}, "a count that is too large"),
+        ({"histogram": 1}, "Expected `bytes . null`, got `int`"),
+        ({"histogram": "no base64!"}, r"Invalid base64 encoded string - at `\$\.histogram`"),
+    ],
+)
+def test_a_line_that_cannot_be_is_refused_by_number(
+    run: Path, changes: dict[str, object], said: str
+) -> None:
+    altered(run, 3, **changes)
+    with pytest.raises(
+        StoreError, match=rf"trials\.jsonl:3: .*{said}.*; the file is damaged"
+    ) as it:
+        load(run)
+    assert "\n" not in str(it.value)
+    assert gc.isenabled()
+
+
+def test_a_number_too_large_for_a_float_is_none(run: Path) -> None:
+    file = run / "trials.jsonl"
+    for huge in ("1e999", "-1e999", "9" * 400):
+        text = file.read_text()
+        file.write_text(text.replace('"value":', f'"value":{huge},"was":', 1))
+        with pytest.raises(StoreError, match=r"trials\.jsonl:1: Number out of range"):
+            load(run)
+        file.write_text(text)
+
+
+def test_a_run_of_format_1_is_read_with_what_it_has() -> None:
+    """As netbench 0.1 wrote it on a lab of two hosts: no A/A cells, nothing read around trials."""
+    found = load(GOLDEN / "run-format-1")
+    assert found.info.format == 1
+    assert (found.notes, len(found.trials)) == ((), 16)
+    assert {str(trial.status) for trial in found.trials} == {"completed"}
+    assert {trial.cell for trial in found.trials} == set(found.info.plan.cells)
+    assert not any(cell.aa for cell in found.info.plan.cells)
+    assert (found.info.plan.stopping, found.info.plan.pin, found.info.paths) == (None, "off", ())
+    first = found.trials[0]
+    assert first.samples[0] == Sample("requests", 25589.0)
+    assert (first.ends, first.path, first.unattested) == ((), (), "")
+    assert found.end is not None
+    assert (found.end.wall, found.end.blocks) == (36.91895815099997, 0)
+    assert sum(one is not None for one in found.histograms) == 8
+
+
+def test_trials_are_read_when_asked_for(run: Path) -> None:
+    found = load(run)
+    trials = tuple(found.trials)
+    assert (len(trials), trials[-1].sequence) == (8, 7)
+    assert found.trials == trials
+    assert found.trials != trials[:-1]
+    assert found.trials[-1] == trials[-1]
+    assert found.trials[2:5] == trials[2:5]
+    assert trials[3] in found.trials
+    with pytest.raises(IndexError):
+        found.trials[8]
+    held = dataclasses.replace(found, trials=trials)
+    assert held.results == found.results
+    assert found.readings.end_trials
+    assert columns(held.readings) == columns(found.readings)
+    assert list(held.histograms) == list(found.histograms)
+
+
+def columns(readings: Readings) -> tuple[object, ...]:
+    """All columns, a pressure that is not known as -1: not a number equals nothing."""
+    values = [-1.0 if math.isnan(one) else one for one in readings.end_values]
+    return (
+        *(readings.end_trials, readings.end_whos, readings.whos, values, readings.core_values),
+        *(readings.passage_trials, readings.passage_whats, readings.whats, readings.moved),
+    )
+
+
+@given(st.lists(st.tuples(st.lists(ENDS, max_size=2), st.lists(PASSAGES, max_size=2)), max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_readings_have_all_that_was_read(read: list[tuple[list[EndUse], list[Passage]]]) -> None:
+    trial = load(GOLDEN / "run-format-1").trials[0]
+    trials = [dataclasses.replace(trial, ends=tuple(ends), path=tuple(p)) for ends, p in read]
+    found = Readings(trials)
+    values, cores = list(found.end_values), list(found.core_values)
+    ends = []
+    for who in found.end_whos:
+        seconds, pressure, retransmits, drops, count = values[: len(END)]
+        of = [cores[len(CORE) * core : len(CORE) * (core + 1)] for core in range(int(count))]
+        values, cores = values[len(END) :], cores[len(CORE) * int(count) :]
+        known = None if math.isnan(pressure) else pressure
+        ends.append((*found.whos[who], seconds, known, retransmits, drops, of))
+    assert (values, cores) == ([], [])
+    assert list(zip(found.end_trials, ends, strict=True)) == [
+        (
+            place,
+            (
+                *(end.host, end.roles, end.pinned, end.seconds, end.pressure),
+                *(float(end.retransmits), float(end.drops)),
+                [list(dataclasses.astuple(core)) for core in end.cores],
+            ),
+        )
+        for place, trial in enumerate(trials)
+        for end in trial.ends
+    ]
+    moved = zip(found.passage_trials, found.passage_whats, found.moved, strict=True)
+    assert [(place, *found.whats[what], count) for place, what, count in moved] == [
+        (place, one.host, one.where, one.interface, float(one.moved))
+        for place, trial in enumerate(trials)
+        for one in trial.path
+    ]
+
+
+def test_trials_that_a_file_no_longer_has_are_named(run: Path) -> None:
+    found = load(run)
+    file = run / "trials.jsonl"
+    whole = file.read_bytes()
+    with file.open("ab") as more:
+        more.write(whole.splitlines(keepends=True)[0] + b"{half a li")
+    assert len(list(found.trials)) == len(found.histograms) == 8
+    file.write_bytes(b"".join(whole.splitlines(keepends=True)[:5]))
+    with pytest.raises(StoreError, match=r"trials\.jsonl: was cut while it was read"):
+        list(found.trials)
+    with pytest.raises(StoreError, match=r"trials\.jsonl:8: "):
+        found.trials[7]
+    file.unlink()
+    with pytest.raises(StoreError, match=r"trials\.jsonl: No such file"):
+        list(found.trials)
+    with pytest.raises(StoreError, match=r"trials\.jsonl: No such file"):
+        found.trials[0]
+    assert [result.sequence for result in found.results] == list(range(8))
 
 
 @pytest.mark.parametrize(
@@ -188,12 +422,36 @@ def test_a_stored_value_that_is_no_number_is_refused_on_both_ways(run: Path) -> 
         (b'{"format": 0}', "there is no format 0"),
         (json.dumps({"format": FORMAT + 1}).encode(), f"format {FORMAT + 1} is newer.*upgrade"),
         (json.dumps({"format": FORMAT}).encode(), "damaged"),
+        (b'{"format": true}', "no format number"),
+        (b"[" * 100_000, "not JSON"),
         (b"\xff\xfe{}", "not JSON"),
     ],
 )
 def test_heads_that_are_none(run: Path, head: bytes, said: str) -> None:
     (run / "run.json").write_bytes(head)
     with pytest.raises(StoreError, match=rf"run\.json: .*{said}"):
+        load(run)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"duration": 3', '"duration": NaN', r"run\.json:LINE: .*malformed"),
+        ('"duration": 3', '"duration": Infinity', r"run\.json:LINE: .*malformed"),
+        ('"duration": 3', '"duration": 1e999', r"run\.json: Number out of range.*plan\.duration"),
+        ('"duration": 3', '"duration": 0', r"run\.json: plan\.duration is below 1"),
+        ('"blocks": 1', '"blocks": 0', r"run\.json: plan\.blocks is below 1"),
+        ('"warmup": 1', '"warmup": -1', r"run\.json: plan\.warmup is below 0"),
+        ('"better": "higher"', '"better": "wider"', r"run\.json: Invalid enum value 'wider'"),
+    ],
+)
+def test_a_head_that_cannot_be_is_named(run: Path, old: str, new: str, said: str) -> None:
+    file = run / "run.json"
+    text = file.read_text()
+    assert old in text
+    line = text[: text.index(old)].count("\n") + 1
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(StoreError, match=said.replace("LINE", str(line)) + ".*damaged"):
         load(run)
 
 

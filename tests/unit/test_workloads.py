@@ -28,7 +28,11 @@ def good(name: str) -> ToolOutput:
 
 def require_sane(workload: Workload, found: Measurement) -> None:
     """What must hold for whatever a parser lets through."""
-    assert [sample.metric for sample in found.samples] == [it.name for it in workload.metrics]
+    parsed = [it.name for it in workload.metrics if it != workload.cost.metric]
+    assert [sample.metric for sample in found.samples] == parsed
+    headlines = {it.name for it in workload.metrics if it.headline}
+    assert all(it.value > 0 for it in found.samples if it.metric in headlines)
+    assert 0 < found.payload < math.inf
     assert all(math.isfinite(it.value) and it.value >= 0 for it in found.samples)
     assert found.samples[0].value > 0
     for row in found.intervals:
@@ -43,6 +47,11 @@ def test_workload_contract(workload: Workload) -> None:
     names = [metric.name for metric in workload.metrics]
     assert len(set(names)) == len(names)
     assert any(metric.headline for metric in workload.metrics)
+    assert workload.cost.metric in workload.metrics
+    assert not workload.cost.metric.headline
+    assert workload.cost.rate in {
+        sample.metric for sample in workload.parse(good(workload.name)).samples
+    }
     # The deployment publishes each port again, that far above.
     assert 0 < workload.port < 100
     serving = workload.server("198.18.0.9", 15299)
@@ -150,6 +159,7 @@ JSON = st.recursive(
     path=st.sampled_from(
         [
             ("end", "sum_received", "bits_per_second"),
+            ("end", "sum_received", "bytes"),
             ("end", "sum_sent", "retransmits"),
             ("end", "sum_received"),
             ("server_output_json", "intervals"),
@@ -200,6 +210,30 @@ def test_http_failures_and_redirections_are_errors_and_not_in_the_rate() -> None
     assert found["errors"] == 60 + 19 + 20
     assert found["latency_p50"] == pytest.approx(0.01)
     assert found["latency_p99.9"] == pytest.approx(0.01)
+
+
+def test_http_answers_in_no_time_are_no_data() -> None:
+    # The slow tenth keeps every connection busy; the median would be zero.
+    output = h2load("900 200 0\n100 200 160000\n", done=1000, succeeded=1000, failed=0)
+    with pytest.raises(ParseError, match="in no time"):
+        workloads.known()["http-echo"].parse(output)
+
+
+def test_http_payload_is_the_body_both_ways() -> None:
+    output = h2load("1599 200 10000\n1 503 10000\n", done=1600, succeeded=1599, failed=1)
+    assert workloads.known()["http-echo"].parse(output).payload == 1599 * 2 * 1024
+
+
+def test_iperf3_payload_is_what_arrived_after_the_warm_up() -> None:
+    workload = workloads.known()["iperf3-tcp"]
+    assert workload.parse(good("iperf3-tcp")).payload == 7142637568
+
+
+def test_cost_of_a_unit_of_work() -> None:
+    # 3 CPU seconds in 2 s at 8 Gbit/s: 2 GB went, at 1.5 s each.
+    assert workloads.known()["iperf3-tcp"].cost.value(3.0, 2.0, 8e9) == pytest.approx(1.5)
+    # 3 CPU seconds in 2 s at 10,000 requests a second: 20,000 of them, 0.15 s a thousand.
+    assert workloads.known()["http-echo"].cost.value(3.0, 2.0, 1e4) == pytest.approx(0.15)
 
 
 def test_http_one_connection_hanging_at_the_end_is_tolerated_and_four_are_not() -> None:

@@ -1,0 +1,73 @@
+"""docs/trust.md from what was found."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench.estimate import Range
+from bench.store import StoredRun
+from benchmarks.trust.judged import Alarms, Fidelity, Found, Share
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that the page says."""
+
+    run: StoredRun
+    window: int
+    pilot: int
+    alarms: list[Alarms]
+    found: list[Found]
+    fidelity: list[Fidelity]
+
+    @property
+    def all_alarms(self) -> Share:
+        return Share(
+            sum(one.share.hits for one in self.alarms), sum(one.share.of for one in self.alarms)
+        )
+
+
+def write(findings: Findings, page: Path) -> None:
+    """Write the page."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown from our own figures
+    )
+    environment.filters.update(share=_share, percent=_percent, ratio=_ratio, middle=_middle)
+    info = findings.run.info
+    text = environment.get_template("trust.md.j2").render(
+        findings=findings,
+        info=info,
+        host=info.hosts[0],
+        system=platform.platform(),
+        date=info.created[:10],
+        trials=len(findings.run.trials),
+        windows=info.plan.blocks // findings.window,
+    )
+    page.write_text(text, encoding="utf-8")
+
+
+def _share(share: Share) -> str:
+    low, high = share.interval
+    return f"{share.hits} of {share.of} ({100 * low:.0f} to {100 * high:.0f} %)"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _ratio(value: float, bounds: Range | None) -> str:
+    return f"{value:.3f}" + (f" ({bounds[0]:.3f} to {bounds[1]:.3f})" if bounds else "")
+
+
+def _middle(values: tuple[float, ...]) -> str:
+    return _percent(float(np.median(values))) if values else "-"
