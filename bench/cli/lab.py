@@ -136,11 +136,21 @@ def down(name: str, inventory: Path | None, *, everything: bool) -> None:
     _become_root()
     from bench.lab import lifecycle
 
+    failed = False
     for label in lifecycle.every() if everything else [name]:
-        if lifecycle.down(label, _inventory(label, inventory)):
-            click.echo(f"lab {label}: down, nothing is left of it")
+        try:
+            existed = lifecycle.down(label, _inventory(label, inventory))
+        except LabError as fault:
+            if not everything:
+                raise
+            # One that cannot go now is no reason to leave the others.
+            click.echo(f"netbench: {fault}", err=True)
+            failed = True
         else:
-            click.echo(f"lab {label}: there is none")
+            left = "down, nothing is left of it" if existed else "there is none"
+            click.echo(f"lab {label}: {left}")
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
 def _inventory(name: str, given: Path | None) -> Path:

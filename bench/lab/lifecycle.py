@@ -7,8 +7,8 @@ the processes are.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def up(
     """
     check_name(name)
     start = _prepare_machines(name, size, machines, tell)
-    with ExitStack() as held:
+    with _in_words(name), ExitStack() as held:
         with state.locked():
             lab = state.load(name)
             if lab is not None and lab.complete:
@@ -108,7 +108,7 @@ def down(name: str, inventory: Path) -> bool:
     ``inventory`` is where to look for the inventory of a lab that has no record any more.
     """
     check_name(name)
-    with state.locked():
+    with _in_words(name), state.locked():
         state.check_unclaimed(name)
         lab = state.load(name)
         existed = lab is not None or state.traces(name) or bool(processes.found(name))
@@ -120,6 +120,18 @@ def down(name: str, inventory: Path) -> bool:
 def every() -> list[str]:
     """The names of all labs on this machine that left any trace."""
     return sorted({*state.names(), *(process.lab for process in processes.found())})
+
+
+@contextmanager
+def _in_words(name: str) -> Iterator[None]:
+    """Make what this machine refuses (room on a disk, say) an error that names it."""
+    try:
+        yield
+    except OSError as fault:
+        about = f"{fault.filename}: " if fault.filename else ""
+        raise LabError(
+            f"lab {name}: {about}{fault.strerror or fault}", "see to that, and run this again"
+        ) from fault
 
 
 def _size(size: int | None, machines: Machines | None) -> int:

@@ -37,11 +37,17 @@ WIDEST = 8
 
 
 def free_subnet(taken: set[int]) -> int:
-    """The first 198.18.X.0/24 that no other lab has and that no address or route here overlaps."""
+    """The first 198.18.X.0/24 that no other lab has and that no address or route here overlaps.
+
+    One whose interface would have a name that is there already is not free either.
+    """
     with IPRoute() as machine:
         used = list(_networks(machine))
+        names = {link.get_attr("IFLA_IFNAME") for link in machine.get_links()}
     for subnet, network in enumerate(UNDERLAY.subnets(new_prefix=24)):
-        if subnet not in taken and not any(network.overlaps(other) for other in used):
+        if subnet in taken or Lab("", subnet, 0).controller_interface in names:
+            continue
+        if not any(network.overlaps(other) for other in used):
             return subnet
     raise LabError(
         f"every /24 of {UNDERLAY} is in use on this machine",
@@ -123,17 +129,18 @@ def _tap_in(pid: int, name: str) -> None:
     """Make a tap in the network namespace of a process. Leaves the calling thread there."""
     netns.setns(f"/proc/{pid}/ns/net", flags=0, fork=False)
     try:
+        # struct ifreq: the name, and flags in a union that fills it up to 40 bytes.
+        request = struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI)
         handle = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(handle, TUNSETIFF, request)
+            fcntl.ioctl(handle, TUNSETPERSIST, 1)
+        finally:
+            os.close(handle)
     except OSError as fault:
         raise LabError(
             f"/dev/net/tun: {fault.strerror}", "load the module tun; virtual machines need it"
         ) from fault
-    try:
-        # struct ifreq: the name, and flags in a union that fills it up to 40 bytes.
-        fcntl.ioctl(handle, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI))
-        fcntl.ioctl(handle, TUNSETPERSIST, 1)
-    finally:
-        os.close(handle)
 
 
 def disconnect(lab: Lab) -> None:

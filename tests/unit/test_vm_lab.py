@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
 import stat
 import tarfile
+from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Self
 
 import pytest
 from click.testing import CliRunner
@@ -230,7 +233,7 @@ def test_a_build_that_fails_leaves_nothing_that_counts(
 
 
 def test_no_room_for_the_image(roots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image.shutil, "which", lambda tool: tool)
+    monkeypatch.setattr(image.shutil, "which", lambda tool, path: tool)
     monkeypatch.setattr(image, "ROOM", 1 << 62)
     with pytest.raises(LabError, match=r"only .* GiB are free; make room"):
         image.ensure(Flavour("trixie", bare=False), lambda _line: None)
@@ -356,6 +359,80 @@ def test_a_lab_that_is_coming_up_is_left_alone(roots: Path) -> None:
     with state.claimed("lab"), pytest.raises(LabError, match="is bringing it up"):
         lifecycle.down("lab", roots / "lab.yaml")
     state.check_unclaimed("lab")
+
+
+def test_a_disk_that_fills_up_is_one_line_and_nothing_is_left(
+    roots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin(lab: Lab, _image: Image) -> None:
+        lab.folder("lab1").mkdir(parents=True)
+        raise OSError(errno.ENOSPC, "No space left on device", "/var/x")
+
+    monkeypatch.setattr(
+        lifecycle, "_prepare_machines", lambda *_: machines.Start(Machines(), IMAGE)
+    )
+    monkeypatch.setattr(machines, "begin", begin)
+    monkeypatch.setattr(wire, "free_subnet", lambda _taken: 7)
+    for name in ("kill", "found"):
+        monkeypatch.setattr(processes, name, lambda _lab=None: [])
+    monkeypatch.setattr(wire, "disconnect", lambda _lab: None)
+    with pytest.raises(LabError, match=r"^lab lab: /var/x: No space left on device; [^\n]+$"):
+        lifecycle.up("lab", 1, roots / "lab.yaml", Owner(0, 0), machines=Machines())
+    assert not layout.data_folder("lab").exists()
+    assert not layout.state_folder("lab").exists()
+
+
+@pytest.mark.parametrize(
+    ("addresses", "names", "taken", "free"),
+    [
+        ([], [], set(), 0),
+        (["198.18.0.0/23"], ["nblab2"], {3}, 4),
+        (["198.18.0.0/16"], [], set(), None),
+        ([], [], set(range(256)), None),
+    ],
+)
+def test_the_first_subnet_that_nobody_uses(
+    monkeypatch: pytest.MonkeyPatch,
+    addresses: list[str],
+    names: list[str],
+    taken: set[int],
+    free: int | None,
+) -> None:
+    class Netlink:
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_fault: object) -> None: ...
+
+        def get_links(self) -> list[dict[str, str]]:
+            return [Attributes({"IFLA_IFNAME": name}) for name in names]
+
+    class Attributes(dict[str, str]):
+        def get_attr(self, name: str) -> str:
+            return self[name]
+
+    monkeypatch.setattr(wire, "IPRoute", Netlink)
+    monkeypatch.setattr(wire, "_networks", lambda _machine: map(IPv4Network, addresses))
+    if free is None:
+        with pytest.raises(LabError, match=r"every /24 of .* is in use .*--all"):
+            wire.free_subnet(taken)
+    else:
+        assert wire.free_subnet(taken) == free
+
+
+def test_down_all_takes_down_what_can_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(name: str, _inventory: Path) -> bool:
+        if name == "busy":
+            raise LabError("lab busy: another one is bringing it up", "wait for it")
+        return True
+
+    monkeypatch.setattr(cli, "_become_root", lambda: None)
+    monkeypatch.setattr(lifecycle, "every", lambda: ["busy", "idle"])
+    monkeypatch.setattr(lifecycle, "down", down)
+    ended = CliRunner().invoke(cli.command, ["down", "--all"])
+    assert ended.exit_code == 1
+    assert "lab idle: down" in ended.stdout
+    assert "lab busy: another one" in ended.stderr
 
 
 def test_taps_have_names_of_legal_length() -> None:

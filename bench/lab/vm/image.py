@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import LabError
+from bench.lab import preflight
 from bench.lab.vm import initramfs, packages, recipe
 from bench.lab.vm.recipe import Flavour
 from bench.toolbox import mirror
@@ -67,7 +68,7 @@ def ensure(flavour: Flavour, tell: Callable[[str], None]) -> Image:
 
 def _build(folder: Path, flavour: Flavour, tell: Callable[[str], None]) -> None:
     for tool, package in (("mmdebstrap", "mmdebstrap"), ("mkfs.ext4", "e2fsprogs")):
-        if shutil.which(tool) is None:
+        if shutil.which(tool, path=_environment()["PATH"]) is None:
             raise LabError(f"{tool} is not installed", f"run `apt-get install {package}`")
     free = shutil.disk_usage(folder.parent).free
     if free < ROOM:
@@ -114,8 +115,10 @@ def _bootstrap(work: Path, tree: Path, flavour: Flavour, tell: Callable[[str], N
             hooks.append(f"--customize-hook={hook}")
     source = mirror.find()
     command = (
-        # Its mounts cannot outlive it, however it ends.
+        # However this program ends, all processes of the build and their mounts end with it.
+        *("setpriv", "--pdeathsig", "KILL", "--"),
         *("unshare", "--mount", "--propagation", "private"),
+        *("--pid", "--fork", "--kill-child", "--mount-proc"),
         *("mmdebstrap", "--mode=root", "--variant=minbase", "--dpkgopt=force-unsafe-io"),
         '--aptopt=Acquire::Retries "3"',
         f"--include={','.join(recipe.packages(flavour))}",
@@ -125,8 +128,7 @@ def _bootstrap(work: Path, tree: Path, flavour: Flavour, tell: Callable[[str], N
     )
     last: deque[str] = deque(maxlen=LINES_KEPT)
     environment = {
-        **os.environ,
-        "LC_ALL": "C.UTF-8",
+        **_environment(),
         "TMPDIR": str(work),
         # The kernel's package need not make the initial file system that we do not use.
         "INITRD": "No",
@@ -182,9 +184,15 @@ def _settle(tree: Path) -> None:
 
 
 def _run(*argv: str) -> None:
-    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env=_environment())
     if done.returncode:
         raise LabError(f"the machine image: {argv[0]}: {done.stderr.strip()[-300:]}")
+
+
+def _environment() -> dict[str, str]:
+    """The caller's, with the folders of root's tools, which `su` for one leaves out."""
+    path = f"{os.environ.get('PATH', '')}:{preflight.PATH}"
+    return {**os.environ, "LC_ALL": "C.UTF-8", "PATH": path}
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
