@@ -292,7 +292,8 @@ class HostFacts:
     """What a host is made of: enough to say whether two runs were made on the same kind of thing.
 
     ``memory`` in bytes, ``data_mtu`` in bytes; ``link_speed`` of the data interface in bit/s where
-    a real device tells it.
+    a real device tells it. ``tuning`` has what the playbooks' tuning has in force, a word each
+    (``gro=off``); a machine that is as it came has none.
     """
 
     name: str
@@ -308,6 +309,7 @@ class HostFacts:
     cpu_model: str = ""
     storage_driver: str = ""
     link_speed: float | None = None
+    tuning: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
