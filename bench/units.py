@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 # Between the bounds of an interval, and in place of a value that does not exist.
@@ -17,6 +18,13 @@ _PREFIXES = {
     "s/k": ((1.0, "s/k"), (1e-3, "ms/k"), (1e-6, "µs/k")),
     "1/s": ((1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")),
 }
+
+
+# The slowest and the fastest link that can be meant, in bit/s.
+SLOWEST, FASTEST = 1e5, 4e11
+
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?([kmgt]?)bit(?:/s|ps)?", re.ASCII | re.IGNORECASE)
+_RATE_SIZES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +90,17 @@ def percent(share: float) -> str:
     """A share in percent with two leading digits: 0.4 %, 2.1 %, 18 %."""
     hundredths = share * 100
     return f"{hundredths:.0f} %" if hundredths >= 9.95 else f"{hundredths:.2g} %"
+
+
+def bit_rate(text: str) -> float:
+    """A link's rate in bit/s, written 100mbit, 2.5gbit or as ``human`` writes it. ValueError, which
+    says what to write, for anything else."""
+    found = _RATE.fullmatch(text.strip())
+    if not found:
+        raise ValueError("write a rate like 100mbit or 2.5gbit")
+    rate = float(found[1]) * _RATE_SIZES[found[2].lower()]
+    if not SLOWEST <= rate <= FASTEST:
+        raise ValueError(
+            f"write a rate from {human(SLOWEST, 'bit/s')} to {human(FASTEST, 'bit/s')}"
+        )
+    return rate

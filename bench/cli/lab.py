@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from bench.cli._types import Delay, Loss, Rate
 from bench.errors import LabError
 
 NAME = click.option("--name", default="lab", show_default=True, help="The lab's name.")
@@ -106,7 +107,8 @@ def status(name: str) -> None:
     found = lifecycle.status(name)
     if found is None:
         raise LabError(f"there is no lab {name}", f"run `netbench lab up --name {name}`")
-    table = Table("host", "address", "sshd", "dockerd", "containers", "pids", "state")
+    links = found.lab.links
+    table = Table("host", "address", "sshd", "dockerd", "containers", "pids", "state", "link")
     for host in found.hosts:
         table.add_row(
             host.name,
@@ -116,6 +118,7 @@ def status(name: str) -> None:
             str(host.containers) if host.engine else "-",
             str(host.pids),
             host.problem or "up",
+            links[host.name].words if host.name in links else "-",
         )
     # Into a file or a pipe there is no edge to fold at.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
@@ -151,6 +154,47 @@ def down(name: str, inventory: Path | None, *, everything: bool) -> None:
             click.echo(f"lab {label}: {left}")
     if failed:
         raise click.exceptions.Exit(1)
+
+
+@command.command()
+@NAME
+@click.option("--rate", type=Rate(), help="What it carries each way, like 1gbit or 100mbit.")
+@click.option("--delay", type=Delay(), help="How much later a packet arrives, like 10ms.")
+@click.option("--loss", type=Loss(), help="The share of packets that never arrives, like 0.1%.")
+@click.option("--host", "hosts", multiple=True, help="Only this host's link; can be repeated.")
+@click.option("--off", is_flag=True, help="Take away what was set.")
+def link(
+    name: str,
+    rate: float | None,
+    delay: float | None,
+    loss: float | None,
+    hosts: tuple[str, ...],
+    *,
+    off: bool,
+) -> None:
+    """Make the lab's links like the ones you will have, or show what they are made like.
+
+    A rate is an Ethernet's, frames included: TCP gets 94 % of it. Delay and loss are those of one
+    packet on its way from one host to another; there and back it is delayed twice. What is given
+    replaces what was set before. Traffic of the controller is not affected. Runs record it.
+    """
+    wanted = [value for value in (rate, delay, loss) if value is not None]
+    if off and wanted:
+        raise click.UsageError("--off goes with none of --rate, --delay and --loss")
+    if hosts and not (off or wanted):
+        raise click.UsageError("--host needs --rate, --delay, --loss or --off")
+    if wanted and not any(wanted):
+        raise click.UsageError("no delay and no loss is no link to speak of: use --off")
+    _become_root()
+    from bench.lab import link as links
+    from bench.lab.layout import Link
+
+    if off or wanted:
+        found = links.shape(name, None if off else Link(rate, delay or 0.0, loss or 0.0), hosts)
+    else:
+        found = links.look(name)
+    for host in found.hosts:
+        click.echo(f"{host}: {found.links[host].words if host in found.links else 'as it is'}")
 
 
 def _inventory(name: str, given: Path | None) -> Path:

@@ -128,7 +128,9 @@ def gather(machine: Machine) -> HostFacts:
         data_mtu=network.mtu,
         cpu_model=_cpu_model(machine),
         storage_driver=engine.storage_driver,
-        link_speed=_link_speed(machine, network.interface),
+        # Of a virtual interface, or one whose provider allows less, only the inventory can tell.
+        link_speed=machine.host.line_rate or _link_speed(machine, network.interface),
+        emulated_link=machine.host.emulated_link,
         tuning=ask(machine, TUNING),
     )
 

@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 
 from bench.errors import LabError
 from bench.lab.layout import DATA_INTERFACE, Lab
+from bench.units import human
 
 KEY = "id_ed25519"
 KNOWN_HOSTS = "known_hosts"
@@ -94,6 +95,15 @@ def write(lab: Lab, keys: Keys, inventory: Path, owner: Owner) -> None:
         ) from fault
 
 
+def renew(lab: Lab, inventory: Path) -> None:
+    """Write the inventory anew, for whom it was written before; one that is gone stays away."""
+    if inventory.is_symlink() or not _is_ours(lab.name, inventory):
+        return
+    found = inventory.stat()
+    owner = Owner(found.st_uid, found.st_gid)
+    _put(inventory, _inventory(lab, key_folder(lab.name, inventory)), 0o644, owner)
+
+
 def remove(name: str, inventory: Path) -> bool:
     """Remove what :func:`write` wrote; True if there was anything."""
     folder = key_folder(name, inventory)
@@ -124,10 +134,14 @@ def _is_ours(name: str, file: Path) -> bool:
 
 
 def _inventory(lab: Lab, folder: Path) -> str:
-    hosts = {
-        name: {"ansible_host": str(address), "netbench_data_interface": DATA_INTERFACE}
-        for name, address in lab.hosts.items()
-    }
+    hosts: dict[str, dict[str, str]] = {}
+    for name, address in lab.hosts.items():
+        hosts[name] = {"ansible_host": str(address), "netbench_data_interface": DATA_INTERFACE}
+        link = lab.links.get(name)
+        if link is not None:
+            hosts[name]["netbench_emulated_link"] = link.words
+            if link.rate:
+                hosts[name]["netbench_line_rate"] = human(link.rate, "bit/s")
     common = {
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(folder / KEY),

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.units import human, number
 
 STATE_ROOT = Path("/run/netbench/lab")
 DATA_ROOT = Path("/var/lib/netbench/lab")
@@ -56,11 +58,36 @@ class Machines:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """What a host's link is made to be like: ``rate`` in bit/s, None for what the machine can do;
+    ``delay`` in seconds and ``loss`` as a share for each packet on its way to the host.
+
+    With ``within`` delay and loss are the virtual machine's own doing, on packets it sends: the
+    kernel below cannot do it.
+    """
+
+    rate: float | None = None
+    delay: float = 0.0
+    loss: float = 0.0
+    within: bool = False
+
+    @property
+    def words(self) -> str:
+        parts = [
+            f"rate {human(self.rate, 'bit/s')}" if self.rate else "",
+            f"delay {human(self.delay, 's')}" if self.delay else "",
+            f"loss {number(self.loss * 100)} %" if self.loss else "",
+        ]
+        return ", ".join(filter(None, parts))
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """What a lab is made of. ``subnet`` is the third number of its underlay 198.18.subnet.0/24.
 
     ``machines`` is None where the hosts are namespaces of this machine. ``complete`` turns true
-    when every host answered; ``handouts`` are the inventories written for its users, absolute.
+    when every host answered; ``handouts`` are the inventories written for its users, absolute;
+    ``links`` has the hosts whose links are shaped.
     """
 
     name: str
@@ -69,6 +96,7 @@ class Lab:
     complete: bool = False
     handouts: tuple[Path, ...] = ()
     machines: Machines | None = None
+    links: Mapping[str, Link] = field(default_factory=dict)
 
     @property
     def network(self) -> IPv4Network:

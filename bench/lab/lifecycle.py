@@ -86,7 +86,13 @@ def up(
 
 
 def status(name: str) -> Status | None:
-    """How a lab's hosts are; None if there is no such lab.
+    """How a lab's hosts are; None if there is no such lab. Raises LabError as :func:`find` does."""
+    lab = find(name)
+    return None if lab is None else Status(lab, _look(lab))
+
+
+def find(name: str) -> Lab | None:
+    """A lab by its name; None if there is no such lab.
 
     Raises LabError for a lab whose ``up`` is not finished, or left nothing but pieces.
     """
@@ -99,7 +105,7 @@ def status(name: str) -> Status | None:
             f"lab {name} is not complete: its `lab up` is at work, or was cut off",
             f"wait for it, or remove the pieces with `netbench lab down --name {name}`",
         )
-    return Status(lab, _look(lab))
+    return lab
 
 
 def down(name: str, inventory: Path) -> bool:

@@ -40,6 +40,8 @@ MACHINE_PACKAGES = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
+# What shaping a lab's links needs here.
+LINK_PACKAGES = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux"}
 # What QEMU itself takes beside a machine's memory, and what a machine may write, both in MiB.
 MACHINE_OVERHEAD = 96
 MACHINE_DISK = 1024
@@ -58,7 +60,7 @@ def package(tool: str) -> str:
     """The Debian package that has ``tool``."""
     if tool == "docker" and _debian() >= 13:
         return "docker-cli"
-    return {**PACKAGES, **MACHINE_PACKAGES}[tool]
+    return {**PACKAGES, **MACHINE_PACKAGES, **LINK_PACKAGES}[tool]
 
 
 def check() -> None:
