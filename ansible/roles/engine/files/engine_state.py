@@ -249,5 +249,5 @@ def restore(record: Path) -> None:
 if __name__ == "__main__":
     task, where = sys.argv[1:]
     if task == "remember":
-        sys.exit(remember(Path(where)))
+        sys.exit(remember(Path(where)) or 0)
     restore(Path(where))
