@@ -23,7 +23,7 @@ _PREFIXES = {
 # The slowest and the fastest link that can be meant, in bit/s.
 SLOWEST, FASTEST = 1e5, 4e11
 
-_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?([kmgt]?)bit(?:/s|ps)?", re.ASCII | re.IGNORECASE)
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?) ?([kmgt]?)bit(?:/s|ps)?", re.ASCII | re.IGNORECASE)
 _RATE_SIZES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 
@@ -74,6 +74,12 @@ def human(value: float, unit: str) -> str:
     return f"{scale.text(value)} {scale.unit}"
 
 
+def exact(value: float, unit: str) -> str:
+    """One value with its unit, to nine digits and without zeros at the end: 2.5 Gbit/s."""
+    scale = scale_for(value, unit)
+    return f"{scale.apply(value):.9g} {scale.unit}"
+
+
 def lasting(seconds: float) -> str:
     """A stretch of time as people say it: 45 s, 10 min, 1 h 30 min."""
     whole = round(seconds)
@@ -93,7 +99,7 @@ def percent(share: float) -> str:
 
 
 def bit_rate(text: str) -> float:
-    """A link's rate in bit/s, written 100mbit, 2.5gbit or as ``human`` writes it. ValueError, which
+    """A link's rate in bit/s, written 100mbit, 2.5gbit or as ``exact`` writes it. ValueError, which
     says what to write, for anything else."""
     found = _RATE.fullmatch(text.strip())
     if not found:
@@ -101,6 +107,6 @@ def bit_rate(text: str) -> float:
     rate = float(found[1]) * _RATE_SIZES[found[2].lower()]
     if not SLOWEST <= rate <= FASTEST:
         raise ValueError(
-            f"write a rate from {human(SLOWEST, 'bit/s')} to {human(FASTEST, 'bit/s')}"
+            f"write a rate from {exact(SLOWEST, 'bit/s')} to {exact(FASTEST, 'bit/s')}"
         )
     return rate

@@ -14,7 +14,7 @@ _TIME = re.compile(r"(?:(\d{1,4})h)?(?:(\d{1,6})m(?:in)?)?(?:(\d{1,8})s)?", re.A
 _SECONDS = re.compile(r"\d{1,8}", re.ASCII)
 _SHARE = re.compile(r"(\d{1,3}(?:\.\d{1,6})?|\.\d{1,6})\s?(%?)", re.ASCII)
 
-_DELAY = re.compile(r"(\d{1,8}(?:\.\d{1,6})?) ?(s|ms|us|µs)")
+_DELAY = re.compile(r"(\d{1,8}(?:\.\d{1,6})?) ?(s|ms|us|µs)", re.ASCII)
 _DELAY_SIZES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 _LOSS = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%", re.ASCII)
 LONGEST_DELAY = 10.0

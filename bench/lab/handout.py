@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from bench.errors import LabError
 from bench.lab.layout import DATA_INTERFACE, Lab
-from bench.units import human
+from bench.units import exact
 
 KEY = "id_ed25519"
 KNOWN_HOSTS = "known_hosts"
@@ -141,7 +141,7 @@ def _inventory(lab: Lab, folder: Path) -> str:
         if link is not None:
             hosts[name]["netbench_emulated_link"] = link.words
             if link.rate:
-                hosts[name]["netbench_line_rate"] = human(link.rate, "bit/s")
+                hosts[name]["netbench_line_rate"] = exact(link.rate, "bit/s")
     common = {
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(folder / KEY),

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from bench.errors import UsageError
-from bench.units import human, number
+from bench.units import exact
 
 STATE_ROOT = Path("/run/netbench/lab")
 DATA_ROOT = Path("/var/lib/netbench/lab")
@@ -74,9 +74,9 @@ class Link:
     @property
     def words(self) -> str:
         parts = [
-            f"rate {human(self.rate, 'bit/s')}" if self.rate else "",
-            f"delay {human(self.delay, 's')}" if self.delay else "",
-            f"loss {number(self.loss * 100)} %" if self.loss else "",
+            f"rate {exact(self.rate, 'bit/s')}" if self.rate else "",
+            f"delay {exact(self.delay, 's')}" if self.delay else "",
+            f"loss {self.loss * 100:.9g} %" if self.loss else "",
         ]
         return ", ".join(filter(None, parts))
 
