@@ -1,7 +1,8 @@
 """A lab of virtual machines for all tests that need it, brought up and taken down by the CLI.
 
-``NETBENCH_VM_SUITE`` chooses the machines' Debian (trixie unless told). Without KVM all of it takes
-a good part of an hour; so it is not part of the default suite.
+``NETBENCH_VM_SUITE`` chooses the machines' Debian (trixie unless told); ``NETBENCH_VM_LAB`` names a
+lab of two machines that is up already, to be used and left up. Without KVM all of it takes hours on
+a busy machine; so it is not part of the default suite.
 """
 
 import json
@@ -124,6 +125,12 @@ def _able() -> None:
 @pytest.fixture(scope="session")
 def vms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     """Two machines with Docker."""
+    ready = os.environ.get("NETBENCH_VM_LAB")
+    if ready:
+        lab = state.load(ready)
+        assert lab is not None, f"there is no lab {ready}"
+        yield Machines(lab, lab.handouts[0])
+        return
     found = bring_up(tmp_path_factory.mktemp("vm"), "vmtest", "--hosts", "2")
     yield found
     take_down(found)
@@ -133,11 +140,11 @@ def vms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 def image(vms: Machines) -> str:
     """The toolbox image, on all machines; by its name."""
     archive = build.ensure_archive()
+    content = archive.path.read_bytes()
     for host in vms.hosts:
-        with archive.path.open("rb") as content:
-            subprocess.run(
-                [*vms.ssh(host), "docker load --quiet"], stdin=content, check=True, timeout=300
-            )
+        subprocess.run(
+            [*vms.ssh(host), "docker load --quiet"], input=content, check=True, timeout=300
+        )
     return archive.reference
 
 
