@@ -42,8 +42,9 @@ MACHINE_PACKAGES = {
 }
 # What shaping a lab's links needs here.
 LINK_PACKAGES = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux"}
-# What QEMU itself takes beside a machine's memory, and what a machine may write, both in MiB.
-MACHINE_OVERHEAD = 96
+# What QEMU itself takes beside a machine's memory (translated code for the most part), and what a
+# machine may write, both in MiB.
+MACHINE_OVERHEAD = 384
 MACHINE_DISK = 1024
 NAMESPACES = ("net", "mnt", "pid", "uts", "ipc")
 

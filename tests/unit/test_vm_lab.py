@@ -120,7 +120,7 @@ def test_the_command_line_is_one_machines_own_and_holds_no_secret(roots: Path) -
     assert argument(one, "-netdev") == "tap,id=net,ifname=port1,script=no,downscript=no"
     assert "mac=52:54:12:07:00:01" in argument(one, "-device")
     assert "mac=52:54:12:07:00:02" in argument(two, "-device")
-    assert argument(one, "-accel") == "tcg"
+    assert argument(one, "-accel") == "tcg,tb-size=256"
     assert argument(one, "-cpu") == "Westmere,cx16=off"
     assert "snapshot=on" in argument(one, "-drive")
     assert not any(word.startswith("user,") for word in one), "a way out"
