@@ -51,17 +51,18 @@ part sysctls; sysctl -a 2>/dev/null | grep -v _count |
 part offloads; cat /proc/irq/*/smp_affinity_list
 part files; find /etc /home /opt /root /srv /usr/local /var/lib /var/spool -xdev -not -type d \
     -not -path '/etc/*-' -not -path '/root/.ansible/*' -not -path '/var/lib/apt/*' \
-    -not -path '/var/lib/dpkg/*' -not -path '/var/lib/systemd/*' -print0 | sort -z | xargs -0 sha256sum 2>/dev/null
+    -not -path '/var/lib/dpkg/*' -not -path '/var/lib/systemd/*' -not -path '/var/lib/wtmpdb/*' \
+    -print0 | sort -z | xargs -0 sha256sum 2>/dev/null
 part folders; find /etc /home /opt /run /srv /usr/local /var/lib -xdev -type d \
     -not -path '/var/lib/apt/*' -not -path '/var/lib/dpkg/*' -not -path '/run/systemd/*' \
     -not -path '/run/user/*' -not -path '/run/udev/*' | sort
 """
-# What stays, and docs/ansible.md says so: modules that the engine or iptables asked for, with the
-# sysctls and empty tables that come with them.
+# What stays, and docs/ansible.md says so: modules that the engine, iptables or ss asked for, with
+# the sysctls and empty tables that come with them.
 STAYS = re.compile(
     r"[*](filter|nat|mangle|raw)|:(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) ACCEPT"
-    r"|(nf|nft|xt|ip|ip6|ipt|x|ip6t|iptable|ip6table|br|llc|stp|libcrc32c)_?[a-z0-9_]*|libcrc32c|stp|llc"
-    r"|net[.](netfilter|bridge|ipv4[.]vs|nf_conntrack)[._].*"
+    r"|(nf|nft|xt|ip|ip6|ipt|x|ip6t|iptable|ip6table|br|inet|tcp|udp)_[A-Za-z0-9_]+"
+    r"|libcrc32c|stp|llc|net[.](netfilter|bridge|ipv4[.]vs|nf_conntrack)[._].*"
 )
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 FOLDERS = ("/var/lib/docker", "/var/lib/containerd", "/etc/docker", "/etc/containerd")
 OWN_FOLDERS = ("/opt/containerd", "/run/docker", "/run/containerd")
+# Made empty by containerd; what somebody has put there is no engine's.
+EMPTY_FOLDERS = ("/etc/cni/net.d", "/etc/cni")
 # Data in these would be taken over by a new engine, containers and all.
 DATA = FOLDERS[:2]
 # What the engine sets for the whole machine when it starts, and to what.
@@ -133,7 +135,9 @@ def remember(record: Path) -> str:
         "bridges": bridges(),
         "settings": {name: setting(name) for name in (*SETTINGS, FORWARDING)},
         "forwarding": [p.name for p in conf.iterdir() if (p / "forwarding").read_text() == "1\n"],
-        "folders": [folder for folder in FOLDERS + OWN_FOLDERS if Path(folder).exists()],
+        "folders": [
+            folder for folder in (*FOLDERS, *OWN_FOLDERS, *EMPTY_FOLDERS) if Path(folder).exists()
+        ],
         "group": bool(said("getent", "group", "docker")),
     }
     record.write_text(json.dumps(found, indent=1) + "\n")
@@ -241,6 +245,10 @@ def restore(record: Path) -> None:
         # Data folders were empty; settings that were there before stay.
         if not there or folder in DATA:
             clear(folder, keep=there)
+    for folder in EMPTY_FOLDERS:
+        path = Path(folder)
+        if folder not in found["folders"] and path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
     if not found["group"] and said("getent", "group", "docker"):
         subprocess.run(["groupdel", "docker"], check=True)
     record.unlink()
