@@ -91,8 +91,9 @@ def test_numbers_are_within_what_is_physically_possible(stored: StoredRun) -> No
             assert quantiles == sorted(quantiles)
             assert 1e-6 < quantiles[0] < 1
             assert trial.histogram
-            # A closed loop of 16 connections: rate x mean latency is at most 16 (Little).
-            assert values["requests"] * quantiles[0] < 16 * 2
+            # A closed loop of 16 connections: rate x mean latency is at most 16 (Little). The two
+            # are of different seconds, and the machine may be another's in one of them.
+            assert values["requests"] * quantiles[0] < 16 * 8
 
 
 def test_the_run_tells_what_it_was_made_on(stored: StoredRun) -> None:

@@ -396,6 +396,10 @@ def told(run: Path) -> RunInfo:
         ("link speed", lambda info: with_host(info, link_speed=25e9)),
         ("measured part of a trial", lambda info: with_plan(info, duration=9)),
         ("warm-up of a trial", lambda info: with_plan(info, warmup=9)),
+        (
+            "time of the tool of iperf3-tcp",
+            lambda info: replace(info, working={"iperf3-tcp": 5.5, "ftp": 9.0}),
+        ),
         ("CPU pinning (--pin)", lambda info: with_plan(info, pin="0:1")),
         (
             "version of iperf3",

@@ -220,6 +220,17 @@ def test_a_full_core_is_named(tmp_path: Path, shared: bool, whose: str) -> None:
     assert "core 1: 98.8 % busy, mostly system" in flag.evidence
 
 
+def test_what_a_core_idles_while_a_longer_tool_works_is_rest(tmp_path: Path) -> None:
+    """A tool that works for 3.8 s of 4.02 has 0.22 s at its ends, and one of 4 s has 0.02."""
+    half_idle = CoreUse(user=0.1, system=3.7, softirq=0.0, irq=0.0, steal=0.0, idle=0.2)
+    run = stored(tmp_path, change=using(half_idle, RESTED))
+    assert flags(run) == ()
+    shorter = replace(run, info=replace(run.info, working={"iperf3-tcp": 3.8}))
+    assert {flag.kind for flag in flags(shorter)} == {Kind.CORE_FULL}
+    other = replace(run, info=replace(run.info, working={"http-echo": 3.8}))
+    assert flags(other) == ()
+
+
 def test_of_a_pinned_end_its_own_cores_count(tmp_path: Path) -> None:
     run = stored(tmp_path, change=using(RESTED, FULL, pinned="0"))
     assert flags(run) == ()

@@ -266,6 +266,42 @@ def test_trials_carry_what_both_ends_did_and_what_it_cost(
     assert "cpu_per_gb" in {metric.name for metric in run.info.metrics["iperf3-tcp"]}
 
 
+def test_a_unit_of_http_costs_what_both_stretches_took(
+    hosts: FakeWorld, proc: Proc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = GOLDEN.parent / "http-echo" / "good"
+    tool, execute = hosts.tool, FakeMachine.exec
+    allowed: list[float] = []
+
+    def measuring(machine: FakeMachine, container: str, words: Sequence[str]) -> Completed:
+        if words[0] != "netbench-http-load":
+            return tool(machine, container, words)
+        return Completed(0, (case / "stdout").read_bytes(), (case / "stderr").read_bytes())
+
+    def timed(
+        self: FakeMachine, container: str, argv: Sequence[str], *, timeout: float
+    ) -> Completed:
+        if argv[0] == "netbench-http-load":
+            allowed.append(timeout)
+        return execute(self, container, argv, timeout=timeout)
+
+    hosts.tool = measuring
+    monkeypatch.setattr(FakeMachine, "exec", timed)
+    plan = make_plan(
+        ("a", "b", "c"), drivers.chosen(("host",)), workloads.chosen(("http-echo",)),
+        list(Placement), blocks=3, duration=2, warmup=1, seed=3,
+    )  # fmt: skip
+    run = load(go(hosts, tmp_path, plan=plan).path)
+    assert {trial.status for trial in run.trials} == {Status.COMPLETED}
+    for trial in run.trials:
+        worked = sum(core.user for end in trial.ends for core in end.cores)
+        # 84,402 a second for 1 + 2 s, and 88,012 for 0.5 + 1 s.
+        assert samples(trial)["cpu_per_krequest"] == pytest.approx(1000 * worked / 385224)
+    # 2 s after 1 s, then 1 s after 0.5 s; and ten seconds to begin and to end.
+    assert run.info.working == {"http-echo": 4.5}
+    assert allowed == [14.5] * 6
+
+
 def test_the_hosts_are_read_right_around_the_tool(
     hosts: FakeWorld,
     proc: Proc,

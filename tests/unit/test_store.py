@@ -322,6 +322,10 @@ def test_a_run_of_format_1_is_read_with_what_it_has() -> None:
     assert {trial.cell for trial in found.trials} == set(found.info.plan.cells)
     assert not any(cell.aa for cell in found.info.plan.cells)
     assert (found.info.plan.stopping, found.info.plan.pin, found.info.paths) == (None, "off", ())
+    # Every tool worked for as long as the plan says.
+    plan = found.info.plan
+    assert found.info.working == {}
+    assert found.info.worked("http-echo") == plan.duration + plan.warmup
     first = found.trials[0]
     assert first.samples[0] == Sample("requests", 25589.0)
     assert (first.ends, first.path, first.unattested) == ((), (), "")
