@@ -28,9 +28,8 @@ _STATUS = re.compile(
     re.MULTILINE | re.ASCII,
 )
 # Smallest, largest, mean; 348us, 10.52ms, 1.20s.
-_TIME = re.compile(
-    r"^time for request: +\S+ +\S+ +(\d{1,9}(?:\.\d{2})?)(us|ms|s) ", re.MULTILINE | re.ASCII
-)
+_SHOWN = r"(\d{1,9}(?:\.\d{2})?)(us|ms|s) "
+_TIME = re.compile(rf"^time for request: +\S+ +{_SHOWN} *{_SHOWN}", re.MULTILINE | re.ASCII)
 # A unit in seconds, and the last digit that is printed of it: it may have been cut, not rounded.
 _UNITS = {"us": (1e-6, 1.0), "ms": (1e-3, 0.01), "s": (1.0, 0.01)}
 _COUNT = re.compile(rf"{_NUMBER} (\d{{1,3}}|-1) {_NUMBER}", re.ASCII)
@@ -45,8 +44,8 @@ class Summary:
     """What h2load printed of one stretch.
 
     ``duration`` and ``warmup`` in seconds. ``ok`` counts the answers with a good status that began
-    after the warm-up and ``moved`` the redirections; ``mean`` is the mean latency in seconds, at
-    most, of all requests.
+    after the warm-up and ``moved`` the redirections; ``mean`` and ``longest`` are the mean and the
+    largest latency of all requests in seconds, at most.
     """
 
     duration: int
@@ -57,6 +56,7 @@ class Summary:
     ok: int
     moved: int
     mean: float
+    longest: float
 
     @property
     def good(self) -> int:
@@ -96,7 +96,6 @@ def summary(text: str) -> Summary:
         raise ParseError(f"h2load left no summary: {text.strip()[-200:]!r}")
     done, succeeded, failed, _errored, _timeout = map(int, totals.groups())
     ok, moved, *_refused = map(int, status.groups())
-    unit, step = _UNITS[time[2]]
     found = Summary(
         duration=int(mode[2]),
         warmup=float(mode[1]),
@@ -105,7 +104,8 @@ def summary(text: str) -> Summary:
         failed=failed,
         ok=ok,
         moved=moved,
-        mean=(float(time[1]) + step) * unit,
+        mean=_at_most(time[3], time[4]),
+        longest=_at_most(time[1], time[2]),
     )
     if min(found.ok, found.good, found.duration) <= 0:
         raise ParseError(f"h2load: none of {max(done, failed)} requests was answered well")
@@ -116,6 +116,11 @@ def summary(text: str) -> Summary:
             f"{moved} redirections, which cannot be"
         )
     return found
+
+
+def _at_most(shown: str, unit: str) -> float:
+    seconds, step = _UNITS[unit]
+    return (float(shown) + step) * seconds
 
 
 def answers(log: bytes) -> Answers:

@@ -205,12 +205,14 @@ def stretch(
     seen[2] = seen[2] if ok is None else ok
     codes = ", ".join(f"{seen[way]} {name}" for way, name in WAYS.items())
     mean = sum(count * latency for count, _, latency in rows) // max(1, done)
+    longest = max((latency for _, _, latency in rows), default=0)
     return (
         "starting benchmark...\nspawning thread #0: 16 total client(s). Timing-based test with "
         f"{warmup}s of warm-up time and {duration}s of main duration for measurements.\n"
         f"requests: {done} total, {done} started, {done} done, {succeeded} succeeded, "
         f"{done - succeeded} failed, 0 errored, 0 timeout\nstatus codes: {codes}\n"
-        f"time for request:       47us     10.78ms  {shown or f'{mean}us':>10}      193us  96.19%\n"
+        f"time for request:       47us  {shown or f'{longest}us':>10}  {shown or f'{mean}us':>10}"
+        "      193us  96.19%\n"
     )
 
 
@@ -391,6 +393,17 @@ def test_http_mean_latency_as_it_is_printed_tells_lost_connections(
             workload.parse(output)
     else:
         assert values(workload.parse(output))["requests"] == count
+
+
+def test_http_a_pause_at_the_end_as_long_as_one_before_it_is_no_loss() -> None:
+    # All wait for 0.25 s once; in the last 0.24 s of the second none hears anything any more.
+    log = f"{16 * 51} 200 10000\n16 200 250000\n"
+    workload = workloads.known()["http-echo"]
+    assert values(workload.parse(http(stretch(log), log)))["requests"] == 16 * 52
+    quick = f"{16 * 76} 200 10000\n"
+    for plain, logged in ((stretch(quick), log), (stretch(log), quick)):
+        with pytest.raises(ParseError, match=r"were lost, or waited in vain, for 2[12]% of"):
+            workload.parse(http(plain, logged))
 
 
 def test_http_slow_answers_cut_by_the_measurements_ends_are_no_loss() -> None:
