@@ -308,7 +308,7 @@ def test_six_blocks_find_a_halved_driver(make: Make) -> None:
 
 def test_what_is_no_run_is_said_in_one_line(make: Make, tmp_path: Path) -> None:
     base = make("base")
-    assert "run.json" in str(fault(netbench(base, tmp_path / "nothing")))
+    assert "nothing: there is no such folder" in str(fault(netbench(base, tmp_path / "nothing")))
     assert "run.json" in str(fault(netbench(tmp_path, base)))
     damaged = make("damaged")
     with (damaged / "trials.jsonl").open("ab") as file:

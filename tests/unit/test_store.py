@@ -460,8 +460,10 @@ def test_a_head_that_cannot_be_is_named(run: Path, old: str, new: str, said: str
 
 
 def test_folders_that_are_no_runs(tmp_path: Path, run: Path) -> None:
-    for path in (tmp_path, tmp_path / "absent", run / "run.json"):
-        with pytest.raises(StoreError, match=r"run\.json"):
+    with pytest.raises(StoreError, match=r"run\.json is missing"):
+        load(tmp_path)
+    for path in (tmp_path / "absent", run / "run.json"):
+        with pytest.raises(StoreError, match=f"{path.name}: there is no such folder"):
             load(path)
     (run / "trials.jsonl").unlink()
     with pytest.raises(StoreError, match=r"trials\.jsonl is missing"):
