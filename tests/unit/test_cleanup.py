@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from bench import cleanup, ingress, labels
-from bench.errors import EngineError
+from bench.errors import EngineError, HostError, RemoteTimeout
 from bench.model import Host
 from bench.remote.api import Completed, Labelled
 from bench.remote.fake import FakeMachine, FakeWorld
@@ -147,8 +147,9 @@ def test_who_takes_the_host_meanwhile_keeps_it(
     assert host.swarm is not None
 
 
+@pytest.mark.parametrize("kind", [EngineError, RemoteTimeout])
 def test_a_short_swarm_that_fails_is_told_and_not_left_behind(
-    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch, kind: type[HostError]
 ) -> None:
     fleet = formed(world)
     host = late(world, "b")
@@ -156,7 +157,7 @@ def test_a_short_swarm_that_fails_is_told_and_not_left_behind(
 
     def half(address: str, _labels: Mapping[str, str]) -> None:
         FakeMachine.swarm_init(host, address, {})
-        raise EngineError("b", "the engine ran out of something")
+        raise kind("b", "the engine ran out of something")
 
     monkeypatch.setattr(host, "swarm_init", half)
     told = cleanup.clean(fleet, RUN).outstanding

@@ -200,6 +200,31 @@ def test_a_cells_copies_are_shown_and_not_judged(make: Make) -> None:
     assert copy["p"] is None
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_copy_that_fails_fails_no_gate(make: Make, every: int) -> None:
+    def fate(planned: PlannedTrial) -> tuple[Status, str] | None:
+        hit = planned.cell.aa and planned.block % every == 0
+        return (Status.FAILED, "iperf3 ended with exit code 1") if hit else None
+
+    result = netbench(make("base", aa=1), make("new", aa=1, fate=fate), "--json")
+    assert cells(result)["host1", "cross-host", "throughput"]["verdict"] == "not-judged"
+    assert result.exit_code == 0
+
+
+def test_what_may_be_nothing_is_not_credibly_worse(make: Make) -> None:
+    """One line, which nothing corrects: its p-value has one side, and its interval two."""
+    runs = [
+        make(name, driver_names=["host"], placements=[Placement.CROSS_HOST], drift=0.0, **choices)
+        for name, choices in (("base", {}), ("new", {"factors": slower("host", 0.95)}))
+    ]
+    result = netbench(*runs, "--threshold", "0.01%", "--json")
+    host = cells(result)["host", "cross-host", "throughput"]
+    low, high = host["change"]["ci"]
+    assert low < 1 < high
+    assert host["p_adjusted"] < 0.05
+    assert (host["verdict"], result.exit_code) == ("too-noisy", 0)
+
+
 # What no longer works.
 
 
