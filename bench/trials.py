@@ -111,8 +111,8 @@ class Trials:
         engine = self.fleet[pair.client_for(cell.placement)].engine
         held, before = self.made_ready(planned)
         if before.outdated:
-            # Swarm has replaced a container, and on the host's network nobody would notice: the new
-            # one is held to its CPUs as the old one was.
+            # Swarm has replaced a container: the new one is held to its CPUs as the old one was.
+            # (On the host's own network no process is read, and it goes unseen.)
             self.refresh()
             held, before = self.made_ready(planned)
         address, port = self.deployment.endpoint(cell, pair, workload.port)
