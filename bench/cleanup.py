@@ -164,16 +164,11 @@ class _Cleaner:
         return busy
 
     def note_what_is_left(self) -> None:
-        """Look once more: only what is still there is outstanding, with the engine's reason.
-
-        Swarm has accepted the removal of a network before the engines are rid of it: what is left
-        is given a moment to go.
-        """
+        """Look once more: only what is still there is outstanding, with the engine's reason."""
         deadline = time.monotonic() + GONE_WITHIN
 
         def left(machine: Machine) -> list[str]:
-            while self.found(machine, _is("network", "swarm")) and time.monotonic() < deadline:
-                time.sleep(POLL)
+            self.await_no_networks(machine, deadline)
             return [
                 f"{machine.host.name}: {thing.kind} {thing.name} is still there"
                 + (f" ({self.refused[thing.object_id]})" if thing.object_id in self.refused else "")
@@ -182,6 +177,12 @@ class _Cleaner:
 
         for lines in self.ask(left, self.alive).values():
             self.outstanding.extend(lines)
+
+    def await_no_networks(self, machine: Machine, deadline: float) -> None:
+        """Give the swarm's networks a moment to go: Swarm has accepted their removal before the
+        engines are rid of them."""
+        while self.found(machine, _is("network", "swarm")) and time.monotonic() < deadline:
+            time.sleep(POLL)
 
     def is_ours(self, found: Mapping[str, str]) -> bool:
         owner = found.get(labels.RUN)
@@ -197,8 +198,7 @@ class _Cleaner:
         deadline = time.monotonic() + GONE_WITHIN
 
         def quiet(machine: Machine) -> None:
-            while self.found(machine, _is("network", "swarm")) and time.monotonic() < deadline:
-                time.sleep(POLL)
+            self.await_no_networks(machine, deadline)
 
         def leave(machine: Machine) -> None:
             machine.engine.swarm_leave()
