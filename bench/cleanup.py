@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,6 +20,8 @@ from bench.swarm import GATEWAY
 
 GONE_WITHIN = 20.0
 POLL = 0.15
+# How long engines are left alone before they leave a swarm.
+REST = 0.5
 # Where the engines of a swarm gossip about networks (TCP).
 GOSSIP_PORT = 7946
 
@@ -63,8 +65,7 @@ class _Cleaner:
         self.remove(managers[:1], _is("network", "swarm"), GONE_WITHIN)
         ours = [name for name, yes in self.ask(self.joined_by_us, self.alive).items() if yes]
         # Managers last: a worker that leaves first is not missed by anybody.
-        self.leave([name for name in ours if name not in managers])
-        self.leave([name for name in ours if name in managers])
+        self.leave(sorted(ours, key=lambda name: name in managers))
         left = [name for name in ours if name in self.alive]
         busy = self.rid_of_ingress(left)
         # Only now: the swarm's own gateway bridge is in use for as long as there is a swarm.
@@ -163,16 +164,11 @@ class _Cleaner:
         return busy
 
     def note_what_is_left(self) -> None:
-        """Look once more: only what is still there is outstanding, with the engine's reason.
-
-        Swarm has accepted the removal of a network before the engines are rid of it: what is left
-        is given a moment to go.
-        """
+        """Look once more: only what is still there is outstanding, with the engine's reason."""
         deadline = time.monotonic() + GONE_WITHIN
 
         def left(machine: Machine) -> list[str]:
-            while self.found(machine, _is("network", "swarm")) and time.monotonic() < deadline:
-                time.sleep(POLL)
+            self.await_no_networks(machine, deadline)
             return [
                 f"{machine.host.name}: {thing.kind} {thing.name} is still there"
                 + (f" ({self.refused[thing.object_id]})" if thing.object_id in self.refused else "")
@@ -182,17 +178,38 @@ class _Cleaner:
         for lines in self.ask(left, self.alive).values():
             self.outstanding.extend(lines)
 
+    def await_no_networks(self, machine: Machine, deadline: float) -> None:
+        """Give the swarm's networks a moment to go: Swarm has accepted their removal before the
+        engines are rid of them."""
+        while self.found(machine, _is("network", "swarm")) and time.monotonic() < deadline:
+            time.sleep(POLL)
+
     def is_ours(self, found: Mapping[str, str]) -> bool:
         owner = found.get(labels.RUN)
         return owner is not None and self.run in (None, owner)
 
-    def leave(self, names: Iterable[str]) -> None:
+    def leave(self, names: Sequence[str]) -> None:
+        """Have hosts leave their swarm, in this order.
+
+        An engine has 1 s for its farewell, and with one peer left needs 0.8 s of it: four messages,
+        one at each tick of 0.2 s (see ``_gossiping``). So they leave one by one, and only when what
+        was removed before is gone and the engines have nothing else to do.
+        """
+        deadline = time.monotonic() + GONE_WITHIN
+
+        def quiet(machine: Machine) -> None:
+            self.await_no_networks(machine, deadline)
+
         def leave(machine: Machine) -> None:
             machine.engine.swarm_leave()
 
-        left = self.ask(leave, names)
-        if left:
-            self.removed["swarm membership"] += len(left)
+        if not names:
+            return
+        self.ask(quiet, names)
+        time.sleep(REST)
+        for name in names:
+            if name in self.alive and self.ask(leave, [name]):
+                self.removed["swarm membership"] += 1
 
 
 def _is(kind: str, scope: str | None = None) -> Wanted:
@@ -203,8 +220,8 @@ def _gossiping(machine: Machine) -> str:
     """What to say when the engine has not ended the gossip of the swarm that it has left, or "".
 
     It gives up when its farewell has not gone out within 1 s, without closing the port (Docker's
-    libnetwork/networkdb/cluster.go, clusterLeave). Nothing but its restart closes it, and until
-    then it can take part in no overlay network.
+    libnetwork/networkdb/cluster.go, clusterLeave; memberlist's Leave). Nothing but its restart
+    closes it, and until then it can take part in no overlay network.
     """
     listening = machine.shell.run(["ss", "-Hltn", "sport", "=", f":{GOSSIP_PORT}"])
     # In a swarm again already, by somebody else's hand: then the port is as it should be.

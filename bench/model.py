@@ -199,14 +199,16 @@ class Measurement:
 
     ``histogram`` is an encoded HdrHistogram of latencies in microseconds (three significant
     digits), so that percentiles of several trials can be merged instead of averaged. ``payload``
-    is how many bytes of the application's own crossed in the measured part, both ways together; 0
-    where the tool does not tell.
+    is how many bytes of the application's own crossed in what was measured, both ways together; 0
+    where the tool does not tell. ``work`` is how much of what the workload's cost counts was done
+    from the tool's start to its end; None where that is its rate times duration and warm-up.
     """
 
     samples: tuple[Sample, ...]
     intervals: tuple[Interval, ...] = ()
     histogram: str | None = None
     payload: float = 0.0
+    work: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +348,11 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """The head of a run, written to ``run.json`` before the first trial."""
+    """The head of a run, written to ``run.json`` before the first trial.
+
+    ``working`` is for how many seconds a trial's tool is at work, warm-ups included, by workload;
+    a run that does not tell has tools that worked for the plan's duration and warm-up.
+    """
 
     format: int
     run: str
@@ -360,6 +366,11 @@ class RunInfo:
     shared_kernel: bool
     networks: dict[str, dict[str, str]] = field(default_factory=dict)
     paths: tuple[PathFacts, ...] = ()
+    working: dict[str, float] = field(default_factory=dict)
+
+    def worked(self, workload: str) -> float:
+        """For how many seconds the tool of a trial was to be at work, warm-ups included."""
+        return self.working.get(workload, self.plan.duration + self.plan.warmup)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from bench import workloads as workload_package
 from bench.drivers import BASELINE
 from bench.drivers.base import Driver
 from bench.errors import UsageError
@@ -107,14 +108,15 @@ def planned_trials(plan: Plan) -> Iterator[PlannedTrial]:
         yield from trials_of(plan, block)
 
 
-def seconds_a_trial(plan: Plan) -> float:
-    """What one trial is expected to take, in seconds."""
-    return plan.duration + plan.warmup + TRIAL_OVERHEAD
+def seconds_a_trial(plan: Plan, cell: Cell) -> float:
+    """What one trial of a cell is expected to take, in seconds."""
+    span = workload_package.known()[cell.workload].span(plan.duration, plan.warmup)
+    return span.seconds + TRIAL_OVERHEAD
 
 
 def seconds_a_block(plan: Plan) -> float:
     """What one block of all cells is expected to take, in seconds."""
-    return len(plan.cells) * seconds_a_trial(plan)
+    return math.fsum(seconds_a_trial(plan, cell) for cell in plan.cells)
 
 
 def estimate(plan: Plan) -> float:
@@ -144,9 +146,9 @@ def _refuse(plan: Plan, stopping: Stopping) -> None:
         needed = SETUP + least * seconds_a_block(plan) + TEARDOWN
         raise UsageError(
             f"a budget of {lasting(stopping.budget)} holds about {holds} blocks, and at least "
-            f"{least} are needed: {len(plan.cells)} cells of {plan.warmup + plan.duration} s take "
-            f"{seconds_a_block(plan):.0f} s a block, set-up and teardown "
-            f"{SETUP + TEARDOWN:.0f} s",
+            f"{least} are needed: {len(plan.cells)} cells with trials of {plan.duration} s after "
+            f"{plan.warmup} s of warm-up take {seconds_a_block(plan):.0f} s a block, set-up and "
+            f"teardown {SETUP + TEARDOWN:.0f} s",
             f"give --budget {math.ceil(needed / 60)}m, a shorter --duration, or fewer --drivers, "
             "--workloads or --placements",
         )

@@ -42,6 +42,7 @@ from bench.store import FORMAT, RunWriter, claim
 from bench.swarm import form
 from bench.trials import Trials, path_of
 from bench.watch import Heard, Progress, Standing
+from bench.workloads.base import Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,8 @@ class _Run:
         return _Ready(facts, site, ship(fleet, self.request.image, self.progress.stage))
 
     def info(self, ready: _Ready) -> RunInfo:
+        names = dict.fromkeys(cell.workload for cell in self.plan.cells)
+        known = {name: workloads.known()[name] for name in names}
         return RunInfo(
             format=FORMAT,
             run=self.id,
@@ -137,13 +140,11 @@ class _Run:
             netbench=__version__,
             command=self.request.command,
             plan=self.plan,
-            metrics={
-                name: workloads.known()[name].metrics
-                for name in dict.fromkeys(cell.workload for cell in self.plan.cells)
-            },
+            metrics={name: one.metrics for name, one in known.items()},
             hosts=tuple(ready.facts.values()),
             image=ready.image.facts,
             shared_kernel=self.request.inventory.shared_kernel,
+            working={name: self.span_of(name).seconds for name in known},
         )
 
     def guarded(
@@ -220,11 +221,15 @@ class _Run:
         self.counts[trial.status] += 1
         if trial.status is not Status.SKIPPED:
             self.measuring += trial.tool
-            self.warming += min(trial.tool, self.plan.warmup)
+            self.warming += min(trial.tool, self.span_of(planned.cell.workload).warmup)
         self.progress.ended(trial)
         if trial.status is Status.FAILED:
             trials.recover(planned)
         return trial
+
+    def span_of(self, workload: str) -> Span:
+        """How long the tool of each of a workload's trials is at work."""
+        return workloads.known()[workload].span(self.plan.duration, self.plan.warmup)
 
     def tell_standing(self, rule: Rule, block: int, trials: int) -> None:
         stopping = self.plan.stopping

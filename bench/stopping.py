@@ -186,7 +186,7 @@ class Rule:
 
     def _expected(self, cell: Cell) -> float:
         """Seconds that the next trial of a cell may take: the longest of its last ones."""
-        return max(self._lasted.get(cell, ()), default=seconds_a_trial(self.plan))
+        return max(self._lasted.get(cell, ()), default=seconds_a_trial(self.plan, cell))
 
     def _unsettled(self, stopping: Stopping) -> str:
         """Which cells have not reached the target and how wide they are, the widest first."""

@@ -109,19 +109,18 @@ class Trials:
         workload = workloads.known()[cell.workload]
         begun = time.monotonic()
         engine = self.fleet[pair.client_for(cell.placement)].engine
-        seconds, warmup = self.plan.duration, self.plan.warmup
         held, before = self.made_ready(planned)
         if before.outdated:
-            # Swarm has replaced a container, and on the host's network nobody would notice: the new
-            # one is held to its CPUs as the old one was.
+            # Swarm has replaced a container: the new one is held to its CPUs as the old one was.
+            # (On the host's own network no process is read, and it goes unseen.)
             self.refresh()
             held, before = self.made_ready(planned)
         address, port = self.deployment.endpoint(cell, pair, workload.port)
         started = time.monotonic()
         done = engine.exec(
             self.deployment.client(cell, pair).container_id,
-            workload.client(address, port, seconds, warmup),
-            timeout=seconds + warmup + GRACE,
+            workload.client(address, port, self.plan.duration, self.plan.warmup),
+            timeout=workload.span(self.plan.duration, self.plan.warmup).seconds + GRACE,
         )
         tool = time.monotonic() - started
         around = self.gauges.after(before)
@@ -169,11 +168,13 @@ class Trials:
     ) -> Iterator[Sample]:
         """The CPU time of a unit of work, where both ends' hosts could be read."""
         cost = workload.cost
-        rate = next(one.value for one in measured.samples if one.metric == cost.rate)
+        work = measured.work
+        if work is None:
+            rate = next(one.value for one in measured.samples if one.metric == cost.rate)
+            work = rate * workload.span(self.plan.duration, self.plan.warmup).seconds
         spent = busy(ends, shared_kernel=self.shared_kernel)
         if spent > 0:
-            seconds = self.plan.duration + self.plan.warmup
-            yield Sample(cost.metric.name, cost.value(spent, seconds, rate))
+            yield Sample(cost.metric.name, cost.value(spent, work))
 
     def recover(self, planned: PlannedTrial) -> None:
         """After a failure: start the server's commands afresh, learn which containers run now, and

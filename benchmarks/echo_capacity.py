@@ -30,7 +30,6 @@ INSIDE = "NETBENCH_BENCH_INSIDE"
 PORT = 15280
 LOCATIONS = ("/echo", "/nothing")
 NOTHING = "location = /nothing {\n            return 200;\n        }\n"
-LOG = "/run/netbench/h2load.log"
 
 
 @dataclass(frozen=True)
@@ -110,13 +109,13 @@ def serve(root: Path) -> list[int]:
 
 
 def trial(root: Path, workers: list[int], location: str, duration: int) -> Measured:
-    """One h2load against ``location`` as the workload runs it, but without warm-up."""
+    """One h2load against ``location`` as the workload runs it for its rate, but without warm-up."""
     argv = workloads.known()["http-echo"].client("127.0.0.1", PORT, duration, 0)
-    load = ("h2load", f"--log-file={LOG}", *argv[1:-1], argv[-1].replace("/echo", location))
+    plain = [word for word in argv[1:-1] if not word.startswith("--logged-")]
+    load = ("h2load", *plain, argv[-1].replace("/echo", location))
     served, loaded = cpu_of(workers), children_cpu()
     done = subprocess.run(inside(root, *load), capture_output=True, text=True, check=True)
     served, loaded = cpu_of(workers) - served, children_cpu() - loaded
-    (root / LOG.lstrip("/")).unlink()
     counts = re.search(r"(\d+) done, (\d+) succeeded", done.stdout)
     if counts is None or counts[1] != counts[2] or counts[1] == "0":
         sys.exit(f"h2load against {location} failed:\n{done.stdout}")

@@ -36,7 +36,7 @@ _DAMAGED = (
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """The latencies of all requests of all completed trials of one cell.
+    """All latencies of all completed trials of one cell.
 
     ``percentiles`` maps 50, 90, 99 and 99.9 to seconds, to None where fewer than ten requests lie
     beyond; ``curve`` is (percentile, seconds) in ascending order, up to the same limit.

@@ -114,11 +114,22 @@ def _ways(base: RunInfo, new: RunInfo) -> Iterator[Difference]:
     ):
         if one != other:
             yield Difference(what, one, other)
+    yield from _working(base, new)
     tools = (base.image.tools, new.image.tools)
     for name in dict.fromkeys([*tools[0], *tools[1]]):
         one, other = (known.get(name, "none") for known in tools)
         if one != other:
             yield Difference(f"version of {name}", one, other)
+
+
+def _working(base: RunInfo, new: RunInfo) -> Iterator[Difference]:
+    """Tools that were at work for another time than the plans, which agree, would have it: they
+    were told something else."""
+    plans = ((base.plan.duration, base.plan.warmup), (new.plan.duration, new.plan.warmup))
+    for workload in base.metrics:
+        one, other = base.worked(workload), new.worked(workload)
+        if workload in new.metrics and plans[0] == plans[1] and one != other:
+            yield Difference(f"time of the tool of {workload}", f"{one:g} s", f"{other:g} s")
 
 
 def _metrics(base: RunInfo, new: RunInfo) -> Iterator[Difference]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.analysis.ends import Bools, Ends
-from bench.estimate import Ints
+from bench.estimate import Floats, Ints
 from bench.store import CORE
 
 # Whose processors they are where all hosts share one kernel.
@@ -59,19 +59,19 @@ class Busiest:
 
 
 def full_cores(
-    read: Ends, working: float, bound: float, *, shared_kernel: bool
+    read: Ends, working: Floats, bound: float, *, shared_kernel: bool
 ) -> dict[int, Busiest]:
     """The busiest core of every trial where that was busy for ``bound`` of the time, by the trial's
     place: of the cores that its ends were held to, else of all.
 
-    ``working`` is for how many seconds the tool was to work, warm-up included. What a core idled
-    before and after that is not held against it, up to ``STARTING`` seconds: starting a tool takes
-    time, which is no rest from the work. Where the hosts share a kernel, ends held to no cores are
-    the machine.
+    ``working`` is for how many seconds the tool of each trial was to work, warm-up included. What a
+    core idled before and after that is not held against it, up to ``STARTING`` seconds: starting a
+    tool takes time, which is no rest from the work. Where the hosts share a kernel, ends held to no
+    cores are the machine.
     """
     end = read.end_of_core
     number = np.arange(end.size) - read.first[end]
-    around = np.clip(read.seconds - working, 0.0, STARTING)[end]
+    around = np.clip(read.seconds - working[read.trial], 0.0, STARTING)[end]
     left = read.cores.sum(axis=1) - around
     idle = np.maximum(0.0, read.cores[:, IDLE] - around)
     share = 1 - np.divide(idle, left, out=np.ones_like(left), where=left > 0)

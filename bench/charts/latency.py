@@ -1,4 +1,4 @@
-"""Latency percentiles by driver, of all requests of all trials: merged histograms."""
+"""Latency percentiles by driver, of all trials together: merged histograms."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def latencies(summary: Summary, workload: str) -> Figure | None:
     footer(
         chart,
         summary,
-        "Lower is better. All requests of all completed trials in one histogram a line; "
+        "Lower is better. All latencies of all completed trials in one histogram a line; "
         "a line ends where fewer than ten requests are slower.",
     )
     return chart

@@ -99,7 +99,8 @@ _OPTIONS = (
         type=click.IntRange(1, 3600),
         default=None,
         metavar="SECONDS",
-        help="How long each trial measures; 5 by default, down to 2 where the budget is short.",
+        help="How long each trial measures; 5 by default, down to 2 where the budget is short. "
+        "http-echo takes a fifth more (1 s at least) for its latencies.",
     ),
     click.option(
         "--warmup",

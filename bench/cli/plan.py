@@ -54,7 +54,9 @@ def command(
     for name in dict.fromkeys(cell.workload for cell in plan.cells):
         workload = workloads.known()[name]
         metrics = ", ".join(f"{metric.name} [{metric.unit}]" for metric in workload.metrics)
-        console.print(f"{name}: {workload.title}: {metrics}")
+        more = workload.span(plan.duration, plan.warmup).seconds - plan.duration - plan.warmup
+        longer = f"; each trial takes {more:g} s longer" if more else ""
+        console.print(f"{name}: {workload.title}: {metrics}{longer}")
     console.print(
         "blocks take turns over: "
         + ", ".join(f"{pair.client} -> {pair.server}" for pair in pairs(plan))

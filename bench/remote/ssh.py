@@ -88,12 +88,17 @@ class Connection:
             return ["sudo", "-n", "--", *argv]
         return list(argv)
 
-    def start(self, argv: Sequence[str], timeout: float) -> paramiko.Channel:
-        """Start a command; the caller talks to it over the channel and closes that."""
+    def start(self, argv: Sequence[str], timeout: float, *, reads: bool = True) -> paramiko.Channel:
+        """Start a command; the caller talks to it over the channel and closes that.
+
+        One that ``reads`` nothing finds the end of its input on the host itself: to tell it over
+        the channel would race with the channel's end, and sshd drops the whole connection when
+        something arrives for a channel that both sides have closed.
+        """
         channel = self.open_session(timeout)
         try:
             channel.settimeout(timeout)
-            channel.exec_command(shlex.join(argv))
+            channel.exec_command(shlex.join(argv) + ("" if reads else " </dev/null"))
         except (SSHException, EOFError, OSError) as fault:
             channel.close()
             if not self.alive:
@@ -113,7 +118,7 @@ class Connection:
         """
         deadline = time.monotonic() + timeout
         guarded = ["timeout", "-s", "KILL", f"{timeout + 1:.0f}", *argv]
-        channel = self.start(self.privileged(guarded), timeout)
+        channel = self.start(self.privileged(guarded), timeout, reads=bool(stdin))
         try:
             found = _Talk(channel, stdin).to_end(deadline)
         finally:
@@ -160,9 +165,10 @@ class _Talk:
         errors: list[bytes] = []
         # The streams share the connection's flow control: leaving one unread would stop the other.
         helpers = [
-            threading.Thread(target=self._gather, args=(channel.recv_stderr, errors), daemon=True),
-            threading.Thread(target=self._feed, daemon=True),
+            threading.Thread(target=self._gather, args=(channel.recv_stderr, errors), daemon=True)
         ]
+        if self._stdin:
+            helpers.append(threading.Thread(target=self._feed, daemon=True))
         channel.settimeout(max(0.05, deadline - time.monotonic()))
         for helper in helpers:
             helper.start()
@@ -184,6 +190,5 @@ class _Talk:
     def _feed(self) -> None:
         # A command may end without having read all of its input.
         with contextlib.suppress(OSError):
-            if self._stdin:
-                self._channel.sendall(self._stdin)
+            self._channel.sendall(self._stdin)
             self._channel.shutdown_write()

@@ -185,7 +185,7 @@ def _latencies(summary: Summary) -> Grid:
         for one in summary.latencies
     ]
     return Grid(
-        f"Latency of all requests of all trials together ({scale.unit})",
+        f"Latencies of all trials together ({scale.unit})",
         ("Cell", "Driver", "Requests", *(f"p{at:g}" for at in PERCENTILES)),
         tuple(rows),
     )

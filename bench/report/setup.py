@@ -42,7 +42,7 @@ def method(info: RunInfo, end: RunEnd | None, summary: Summary) -> Facts:
         ("Blocks", f"{blocks}, each a pass over all cells in a new random order"),
         *_stopping(plan, summary),
         ("Seed of the order", str(plan.seed)),
-        ("Trial", f"{plan.duration} s measured after {plan.warmup} s of warm-up, one at a time"),
+        ("Trial", _trial(info)),
         ("CPUs of the two ends (--pin)", _pinning(plan.pin)),
     ]
     if info.shared_kernel:
@@ -58,6 +58,14 @@ def method(info: RunInfo, end: RunEnd | None, summary: Summary) -> Facts:
             ("Left on the hosts", printable("; ".join(end.outstanding)) or "nothing"),
         ]
     return said
+
+
+def _trial(info: RunInfo) -> str:
+    plan = info.plan
+    more = {name: info.worked(name) - plan.duration - plan.warmup for name in info.working}
+    return f"{plan.duration} s measured after {plan.warmup} s of warm-up, one at a time" + "".join(
+        f"; {printable(name)} {more[name]:g} s more" for name in more if more[name] > 0
+    )
 
 
 def _stopping(plan: Plan, summary: Summary) -> Iterator[tuple[str, str]]:

@@ -74,7 +74,9 @@ def load(path: Path) -> StoredRun:
     and noted; a broken line before it is not forgiven, as it cannot come from being cut off.
     """
     head = path / "run.json"
-    raw = _read(head, "is not a run of netbench: it has no run.json")
+    if not path.is_dir():
+        raise StoreError(f"{path}: there is no such folder", "give the folder of a run")
+    raw = _read(head, "is missing: this is no run of netbench")
     _check_format(head, _json(head, raw))
     info = decode(RunInfo, raw, head)
     _check_plan(head, info.plan)

@@ -18,6 +18,19 @@ class ToolOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """For how long a client's command is at work, in seconds: all that it measures together, and
+    all that it warms up for it."""
+
+    measured: float
+    warmup: float
+
+    @property
+    def seconds(self) -> float:
+        return self.measured + self.warmup
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """The CPU time that a unit of a workload's work takes, both ends together.
 
@@ -29,19 +42,19 @@ class Cost:
     rate: str
     amount: float
 
-    def value(self, busy: float, seconds: float, rate: float) -> float:
+    def value(self, busy: float, work: float) -> float:
         """The cost, in the metric's unit.
 
         ``busy`` is the CPU seconds in which all cores of both hosts together worked while the tool
-        ran: the whole hosts', kernel included, idle and stolen time left out. ``seconds`` is how
-        long the tool worked, warm-up included, and ``rate`` the work done per second, both of it
-        taken to be the same in the warm-up as in what was measured.
+        ran: the whole hosts', kernel included, idle and stolen time left out. ``work`` is how much
+        was done in that time (the rate times seconds), warm-up included, in which the rate is taken
+        to be the same as in what was measured after it.
 
         It is too high by what else ran on the hosts, and by what it takes to start and end the tool
         and to read the counters: the more so, the shorter a trial and the slower the network. What
         an idle host uses is in it. Ratios to the baseline suffer less, as all of them share it.
         """
-        return busy / seconds / rate * self.amount
+        return busy / work * self.amount
 
 
 class Workload(ABC):
@@ -69,6 +82,10 @@ class Workload(ABC):
     @abstractmethod
     def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:
         """The command that measures for ``duration`` seconds after ``warmup`` seconds."""
+
+    def span(self, duration: int, warmup: int) -> Span:
+        """How long that command is at work: these times, unless it measures something besides."""
+        return Span(duration, warmup)
 
     @abstractmethod
     def parse(self, output: ToolOutput) -> Measurement:

@@ -1,10 +1,13 @@
-"""HTTP echo in a closed loop: each connection sends its next request when the answer is there."""
+"""HTTP echo in a closed loop: each connection sends its next request when the answer is there.
+
+A trial has two stretches, one right after the other (see docs/adr/0010-http-in-two-stretches.md):
+h2load as it is, which gives the rate, and a shorter one in which it logs every request, which gives
+the latencies. Writing the log would take some per cent off the rate.
+"""
 
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
@@ -12,7 +15,9 @@ from numpy.typing import NDArray
 
 from bench.errors import ParseError
 from bench.model import Better, Measurement, Metric, Sample
-from bench.workloads.base import Cost, ToolOutput, Workload
+from bench.workloads import _h2load as h2load
+from bench.workloads._h2load import CONNECTIONS, LONGEST_US, Answers
+from bench.workloads.base import Cost, Span, ToolOutput, Workload
 
 RATE = Metric("requests", "1/s", Better.HIGHER, "HTTP requests", headline=True)
 PERCENTILES = {
@@ -28,53 +33,28 @@ COST = Cost(
     amount=1000.0,
 )
 
-CONNECTIONS = 16
 # Bytes of /usr/share/netbench/body-1k in the image, which the server sends back as it came.
 BODY = 1024
-LONGEST_US = 3_600_000_000
 
 # Seconds in which a connection that hears nothing is given up: without it h2load waits minutes
 # for a connection that does not come about.
 SILENCE = 5
 
+# The logged stretch lasts for this part of the duration, in whole seconds and one at least. Where
+# there is a warm-up at all it has a short one, for its connections: the rest is warm already.
+LOGGED_PART = 5
+LOGGED_WARMUP = 0.5
+
 # In a closed loop every connection always waits for an answer, so the latencies must add up to
 # connections x duration. A connection that died, or hangs on a request that is never answered,
 # leaves no trace in h2load's counts (it reports no error, only a lower rate) but it is missing
-# here. This part of the time may be missing, beside two median latencies a connection for the
-# requests that the beginning and the end of the measurement cut.
+# here. This part of the time may be missing, beside the requests that the ends of the measurement
+# cut: a typical latency a connection at its beginning, and the longest at its end, where a machine
+# may just be as busy with something else as it was then.
 IDLE_ALLOWED = 0.1
 
-_NUMBER = r"(\d{1,15})"
-_MODE = re.compile(rf" of warm-up time and {_NUMBER}s of main duration")
-_TOTALS = re.compile(
-    rf"^requests: \d+ total, \d+ started, {_NUMBER} done, {_NUMBER} succeeded, "
-    rf"{_NUMBER} failed, {_NUMBER} errored, {_NUMBER} timeout$",
-    re.MULTILINE | re.ASCII,
-)
-_COUNT = re.compile(rf"{_NUMBER} (\d{{1,3}}|-1) {_NUMBER}", re.ASCII)
-
-# h2load logs status 0 for an answer that began in the warm-up and ended after it. It counts that
-# answer as a success without looking, and so do we: there is one a connection at most.
-_UNSEEN = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    """Good answers by their latency (ascending, in microseconds), and what else was logged.
-
-    ``accepted`` counts what h2load takes for a success, redirections included; ``waited`` is the
-    sum of all latencies in seconds, failed requests' included.
-    """
-
-    counts: NDArray[np.int64]
-    latencies: NDArray[np.int64]
-    logged: int
-    accepted: int
-    waited: float
-
-    @property
-    def good(self) -> int:
-        return int(self.counts.sum())
+# What netbench-http-load prints between the two stretches.
+_BETWEEN = "\nnetbench-http-load: logged\n"
 
 
 class HttpEcho(Workload):
@@ -88,85 +68,81 @@ class HttpEcho(Workload):
         return ("netbench-echo", str(port), address)
 
     def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:
+        logged = self._logged(duration, warmup)
         return (
-            *("netbench-http-load", "--h1", "--threads=1", f"--clients={CONNECTIONS}"),
+            *("netbench-http-load", f"--logged-duration={logged.measured:.0f}"),
+            f"--logged-warm-up-time={1000 * logged.warmup:.0f}ms",
+            *("--h1", "--threads=1", f"--clients={CONNECTIONS}"),
             *(f"--duration={duration}", f"--warm-up-time={warmup}"),
             *(f"--connection-inactivity-timeout={SILENCE}", "--data=/usr/share/netbench/body-1k"),
             f"http://{address}:{port}/echo",
         )
 
-    def parse(self, output: ToolOutput) -> Measurement:
-        """From h2load's summary on standard output and, on standard error, how many requests ended
-        with which status after how many microseconds (``COUNT STATUS MICROSECONDS`` a line).
+    def span(self, duration: int, warmup: int) -> Span:
+        logged = self._logged(duration, warmup)
+        return Span(duration + logged.measured, warmup + logged.warmup)
 
-        The payload is the body of every good answer, and once more as it came with the request;
-        headers are not counted.
+    @staticmethod
+    def _logged(duration: int, warmup: int) -> Span:
+        return Span(max(1, duration // LOGGED_PART), LOGGED_WARMUP if warmup else 0.0)
+
+    def parse(self, output: ToolOutput) -> Measurement:
+        """From h2load's two summaries on standard output and, on standard error, how many requests
+        of the second stretch ended with which status after how many microseconds (``COUNT STATUS
+        MICROSECONDS`` a line).
+
+        The payload is the body of every good answer of both stretches, and once more as it came
+        with the request; headers are not counted.
 
         Requests that failed while others succeeded are counted as errors, and nowhere else: rate
-        and latencies are those of good answers.
+        and latencies are those of good answers. Errors are those of both stretches.
         """
         text = output.stdout.decode(errors="replace")
         if output.exit_code != 0:
             said = (output.stderr or output.stdout).decode(errors="replace").strip()[-200:]
             raise ParseError(f"h2load ended with exit code {output.exit_code}: {said!r}")
-        mode, totals = _MODE.search(text), _TOTALS.search(text)
-        if mode is None or totals is None:
-            raise ParseError(f"h2load left no summary: {text.strip()[-200:]!r}")
-        duration = int(mode[1])
-        done, succeeded, failed, _errored, _timeout = map(int, totals.groups())
-        answers = _answers(output.stderr)
-        if answers.good == 0 or duration == 0:
-            raise ParseError(f"h2load: none of {max(done, failed)} requests was answered well")
-        if (answers.logged, answers.accepted) != (done, succeeded):
+        first, between, second = text.partition(_BETWEEN)
+        plain = h2load.summary(first)
+        _require_busy(plain.duration, plain.mean * plain.done, plain.mean + plain.longest)
+        if not between:
+            raise ParseError(f"h2load was not started again to log: {first.strip()[-200:]!r}")
+        logged, answers = h2load.summary(second), h2load.answers(output.stderr)
+        if (answers.logged, answers.accepted) != (logged.done, logged.succeeded):
             raise ParseError(
-                f"h2load counted {succeeded} successes of {done} requests but logged "
+                f"h2load counted {logged.succeeded} successes of {logged.done} requests but logged "
                 f"{answers.accepted} of {answers.logged}"
             )
-        _require_busy(answers, duration)
+        if answers.good == 0:
+            raise ParseError(f"h2load's log has no good answer among {answers.logged}")
         latencies = {
             metric.name: percentile(answers.counts, answers.latencies, at) / 1e6
             for at, metric in PERCENTILES.items()
         }
         if not all(latencies.values()):
             raise ParseError("h2load's log has most answers come in no time, which cannot be")
+        cut = latencies[PERCENTILES[50.0].name] + float(answers.latencies[-1]) / 1e6
+        _require_busy(logged.duration, answers.waited, cut)
+        errors = plain.failed + plain.moved + logged.failed + logged.succeeded - answers.good
         return Measurement(
             samples=(
-                Sample(RATE.name, answers.good / duration),
+                Sample(RATE.name, plain.good / plain.duration),
                 *(Sample(name, seconds) for name, seconds in latencies.items()),
                 # What errored or timed out is among what failed.
-                Sample(ERRORS.name, float(failed + succeeded - answers.good)),
+                Sample(ERRORS.name, float(errors)),
             ),
             histogram=_encoded(answers),
-            payload=2.0 * BODY * answers.good,
+            payload=2.0 * BODY * (plain.good + answers.good),
+            work=plain.work(plain.good) + logged.work(answers.good),
         )
 
 
-def _answers(log: bytes) -> _Answers:
-    found: dict[int, int] = {}
-    logged = accepted = waited = 0
-    for line in log.decode(errors="replace").splitlines():
-        match = _COUNT.fullmatch(line)
-        if match is None:
-            raise ParseError(f"h2load's log has the line {line[:80]!r}")
-        count, status, microseconds = map(int, match.groups())
-        if count == 0 or microseconds > LONGEST_US:
-            raise ParseError(f"h2load's log has the line {line[:80]!r}, which cannot be")
-        logged += count
-        waited += count * microseconds
-        accepted += count if status == _UNSEEN or 200 <= status < 400 else 0
-        if status == _UNSEEN or 200 <= status < 300:
-            found[microseconds] = found.get(microseconds, 0) + count
-    if logged > np.iinfo(np.int64).max:
-        raise ParseError(f"h2load's log counts {logged} requests, which cannot be")
-    latencies = np.array(sorted(found), dtype=np.int64)
-    counts = np.array([found[key] for key in latencies.tolist()], dtype=np.int64)
-    return _Answers(counts, latencies, logged, accepted, waited / 1e6)
+def _require_busy(duration: int, waited: float, cut: float) -> None:
+    """Raise ParseError where the connections ``waited`` for answers for too little of the time.
 
-
-def _require_busy(answers: _Answers, duration: int) -> None:
+    ``cut`` is what each may have waited beside that, at the ends; all in seconds.
+    """
     expected = float(CONNECTIONS * duration)
-    cut = 2 * CONNECTIONS * percentile(answers.counts, answers.latencies, 50.0) / 1e6
-    missing = expected - answers.waited - cut
+    missing = expected - waited - CONNECTIONS * cut
     if missing > IDLE_ALLOWED * expected:
         raise ParseError(
             f"h2load's connections were lost, or waited in vain, for {missing / expected:.0%} of "
@@ -180,7 +156,7 @@ def percentile(counts: NDArray[np.int64], values: NDArray[np.int64], at: float) 
     return float(values[int(np.searchsorted(np.cumsum(counts), rank))])
 
 
-def _encoded(answers: _Answers) -> str:
+def _encoded(answers: Answers) -> str:
     histogram = HdrHistogram(1, LONGEST_US, 3)
     for count, value in zip(answers.counts.tolist(), answers.latencies.tolist(), strict=True):
         histogram.record_value(max(1, value), count)

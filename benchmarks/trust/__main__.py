@@ -1,9 +1,11 @@
 """Whether netbench's verdicts hold, tried on real engines: writes docs/trust.md.
 
     .venv/bin/python -m benchmarks.trust [--blocks 120] [--window 12] [--page docs/trust.md]
+    .venv/bin/python -m benchmarks.trust --fidelity http-echo --beside 120
 
 On a lab of three hosts of its own; needs root. The runs stay in results/trust-...; with --out and
---again the page is written from what is there. See `make bench-trust`.
+--again the page is written from what is there. With --fidelity just that part is tried, for one
+workload, and printed. See `make bench-trust`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +29,7 @@ from bench.runner import Request, execute
 from bench.store import StoredRun, load
 from benchmarks.trust import judged
 from benchmarks.trust.bystander import ByHand, Bystander
-from benchmarks.trust.page import Findings, write
+from benchmarks.trust.page import Findings, fidelity_row, write
 
 NETBENCH = Path(sys.executable).with_name("netbench")
 NAMES = ("iperf3-tcp", "http-echo")
@@ -43,14 +46,22 @@ Limits = Mapping[tuple[str, int], float]
 
 
 def measure(
-    inventory: Path, out: Path, name: str, *, copies: int, blocks: int, limits: Limits, by_hand: int
+    inventory: Path,
+    out: Path,
+    name: str,
+    *,
+    copies: int,
+    blocks: int,
+    limits: Limits,
+    by_hand: int,
+    names: Sequence[str] = NAMES,
 ) -> tuple[StoredRun, list[ByHand]]:
     """A run of the host network alone, across hosts, with ``copies`` A/A cells."""
     known = load_inventory(inventory)
     plan = make_plan(
         [host.name for host in known.hosts],
         drivers.chosen(("host",)),
-        workloads.chosen(NAMES),
+        workloads.chosen(names),
         [Placement.CROSS_HOST],
         blocks=blocks,
         duration=DURATION,
@@ -75,6 +86,9 @@ def main() -> None:
     options.add_argument("--window", type=int, default=12, help="blocks that one verdict rests on")
     options.add_argument("--out", type=Path, help="a new folder; by default one below results/")
     options.add_argument("--again", action="store_true", help="judge what is in --out already")
+    options.add_argument(
+        "--fidelity", choices=NAMES, help="only this workload beside itself by hand"
+    )
     options.add_argument("--page", type=Path, default=Path("docs/trust.md"))
     chosen = options.parse_args()
     if chosen.again and chosen.out is None:
@@ -84,7 +98,16 @@ def main() -> None:
         if chosen.out.exists():
             options.error(f"{chosen.out} is already there: choose another --out, or add --again")
         chosen.out.mkdir(parents=True)
-        _measure_all(chosen)
+        if chosen.fidelity:
+            _measure_by_hand(chosen)
+        else:
+            _measure_all(chosen)
+    by_hand = judged.fidelity(
+        ByHand(**one) for one in json.loads((chosen.out / "by-hand.json").read_text())
+    )
+    if chosen.fidelity:
+        print(*map(fidelity_row, by_hand), sep="\n")
+        return
     run = load(chosen.out / "trust")
     calibrated = json.loads((chosen.out / "limits.json").read_text())
     limits = {(name, copy): share for name, copy, share in calibrated["limits"]}
@@ -94,9 +117,7 @@ def main() -> None:
         pilot=calibrated["blocks"],
         alarms=judged.alarms(run, chosen.window, UNTOUCHED),
         found=judged.found(run, chosen.window, SLOWED, limits),
-        fidelity=judged.fidelity(
-            ByHand(**one) for one in json.loads((chosen.out / "by-hand.json").read_text())
-        ),
+        fidelity=by_hand,
     )
     write(findings, chosen.page)
     _tell(f"written: {chosen.page}")
@@ -105,10 +126,7 @@ def main() -> None:
 def _measure_all(chosen: argparse.Namespace) -> None:
     """The three runs, on a lab of their own; all that they give is in the folder afterwards."""
     out = chosen.out
-    inventory = out / "trust.yaml"
-    lab = ("--name", "trust", "--inventory", str(inventory))
-    try:
-        subprocess.run([NETBENCH, "lab", "up", "--hosts", "3", *lab], check=True)
+    with _lab(out) as inventory:
         pilot, _ = measure(
             *(inventory, out, "pilot"),
             copies=len(TRIED),
@@ -126,10 +144,33 @@ def _measure_all(chosen: argparse.Namespace) -> None:
             limits=limits,
             by_hand=0,
         )
-        _, by_hand = measure(
-            *(inventory, out, "beside"), copies=1, blocks=chosen.beside, limits={}, by_hand=BY_HAND
-        )
-        (out / "by-hand.json").write_text(json.dumps([asdict(one) for one in by_hand]))
+        _beside(inventory, chosen, NAMES)
+
+
+def _measure_by_hand(chosen: argparse.Namespace) -> None:
+    with _lab(chosen.out) as inventory:
+        _beside(inventory, chosen, (chosen.fidelity,))
+
+
+def _beside(inventory: Path, chosen: argparse.Namespace, names: Sequence[str]) -> None:
+    _, by_hand = measure(
+        *(inventory, chosen.out, "beside"),
+        copies=1,
+        blocks=chosen.beside,
+        limits={},
+        by_hand=BY_HAND,
+        names=names,
+    )
+    (chosen.out / "by-hand.json").write_text(json.dumps([asdict(one) for one in by_hand]))
+
+
+@contextmanager
+def _lab(out: Path) -> Iterator[Path]:
+    inventory = out / "trust.yaml"
+    lab = ("--name", "trust", "--inventory", str(inventory))
+    try:
+        subprocess.run([NETBENCH, "lab", "up", "--hosts", "3", *lab], check=True)
+        yield inventory
     finally:
         subprocess.run([NETBENCH, "lab", "down", *lab], check=True)
 

@@ -43,6 +43,7 @@ def write(findings: Findings, page: Path) -> None:
         autoescape=False,  # noqa: S701 - Markdown from our own figures
     )
     environment.filters.update(share=_share, percent=_percent, ratio=_ratio, middle=_middle)
+    environment.filters.update(fidelity=fidelity_row)
     info = findings.run.info
     text = environment.get_template("trust.md.j2").render(
         findings=findings,
@@ -54,6 +55,11 @@ def write(findings: Findings, page: Path) -> None:
         windows=info.plan.blocks // findings.window,
     )
     page.write_text(text, encoding="utf-8")
+
+
+def fidelity_row(found: Fidelity) -> str:
+    """The row of the page's table."""
+    return f"| {found.workload} | {_ratio(found.ratio, found.bounds)} | {found.pairs} |"
 
 
 def _share(share: Share) -> str:

@@ -95,7 +95,10 @@ dirty iperf3-tcp/empty iperf3-tcp/good
 
 # --- http-echo ------------------------------------------------------------------------------------
 load() { # SECONDS WARMUP URL
-    echo netbench-http-load --h1 --threads=1 --clients=16 --duration="$1" --warm-up-time="$2" \
+    local logged=0ms
+    [ "$2" = 0 ] || logged=500ms
+    echo netbench-http-load --logged-duration=1 --logged-warm-up-time=$logged \
+        --h1 --threads=1 --clients=16 --duration="$1" --warm-up-time="$2" \
         --connection-inactivity-timeout=5 --data=/usr/share/netbench/body-1k "$3"
 }
 url=http://127.0.0.1:15280
@@ -137,10 +140,19 @@ nginx_pids() { pgrep -f '[n]ginx: .*process'; }
 (sleep 1; kill -STOP $(nginx_pids)) &
 capture http-echo/server-stalled $(load 2 0 $url/echo)
 kill -CONT $(nginx_pids)
+# The same in the logged stretch alone, which begins after two seconds.
+(sleep 2.5; kill -STOP $(nginx_pids)) &
+capture http-echo/server-stalled-logged $(load 2 0 $url/echo)
+kill -CONT $(nginx_pids)
 (sleep 1; kill -KILL $(pgrep -f '[n]ginx: worker')) &
 capture http-echo/workers-killed $(load 2 0 $url/echo)
 (sleep 1; kill -KILL $(nginx_pids)) &
 capture http-echo/server-killed $(load 2 0 $url/echo)
+
+"${in_image[@]}" netbench-echo 15280 &
+sleep 0.5
+(sleep 2.5; kill -KILL $(nginx_pids)) &
+capture http-echo/server-killed-logged $(load 2 0 $url/echo)
 
 "${in_image[@]}" netbench-echo 15280 &
 sleep 0.5
@@ -154,3 +166,7 @@ dirty http-echo/log-broken http-echo/good
 echo "12 20" >>"$golden/http-echo/log-broken/stderr"
 dirty http-echo/no-summary http-echo/good
 sed -i '/^requests:/,$d' "$golden/http-echo/no-summary/stdout"
+dirty http-echo/plain-only http-echo/good
+sed -i '/^netbench-http-load: logged/,$d' "$golden/http-echo/plain-only/stdout"
+dirty http-echo/no-second-summary http-echo/good
+sed -i '/^netbench-http-load: logged/,$ { /^requests:/,$d }' "$golden/http-echo/no-second-summary/stdout"

@@ -95,6 +95,32 @@ def hosts(lab_inventory: Path) -> list[str]:
     return list(YAML(typ="safe").load(lab_inventory)["all"]["hosts"])
 
 
+# An engine (of Docker 20.10 at least) that is held up for some tenths of a second while it leaves a
+# swarm keeps the port of its gossip until it is restarted. netbench says so, and a test that meets
+# with it is tried once more on a sound engine; see `_gossiping` in bench/cleanup.py.
+STALE = "its engine still listens on TCP 7946 for a swarm that it has left"
+once_more_if_stale = pytest.mark.flaky(reruns=1, only_rerun=[STALE])
+
+# Ends the host's engine and starts it again as it was.
+RESTART = """
+pid=$(cat /run/docker.pid)
+cat /proc/$pid/environ /proc/$pid/cmdline >/tmp/engine
+kill $pid
+while kill -0 $pid; do sleep 0.1; done 2>/dev/null
+setsid --fork xargs -0 -a /tmp/engine env -i </dev/null >/tmp/engine.log 2>&1
+until docker info >/dev/null 2>&1; do sleep 0.1; done
+"""
+
+
+@pytest.fixture
+def sound_engines(on_host: Callable[..., str], hosts: list[str]) -> None:
+    """Restart an engine that an earlier test left with the port of its gossip open."""
+    for host in hosts:
+        seen = on_host(host, "ss -Hltn 'sport = :7946'; docker info --format {{.Swarm.NodeID}}")
+        if seen.strip().startswith("LISTEN") and len(seen.split("\n", 1)[1].strip()) == 0:
+            on_host(host, RESTART)
+
+
 @pytest.fixture(scope="session")
 def footprint(on_host: Callable[..., str], hosts: list[str]) -> Callable[[], str]:
     """What Docker and the kernel hold on every host, as text to compare before and after."""

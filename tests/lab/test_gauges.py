@@ -6,14 +6,16 @@ from pathlib import Path
 
 import pytest
 
+from bench import workloads
 from bench.errors import EngineError
 from bench.gauges.reading import Sources, read
 from bench.gauges.use import busy
 from bench.inventory import load_inventory
-from bench.model import Placement, Status
+from bench.model import Placement, Status, Trial
 from bench.remote.api import Machine
 from bench.remote.fleet import connect
 from bench.store import StoredRun, load
+from bench.workloads.base import ToolOutput
 from tests.lab.conftest import Ended
 
 pytestmark = pytest.mark.lab
@@ -58,12 +60,19 @@ def test_cpu_time_is_a_metric_with_a_plausible_value(stored: StoredRun) -> None:
         values = {sample.metric: sample.value for sample in trial.samples}
         workload = trial.cell.workload
         assert names[workload] in {metric.name for metric in stored.info.metrics[workload]}
-        # The lab's hosts are one machine: two seconds of its cores bound what two seconds can cost.
+        # The lab's hosts are one machine: a trial's seconds of its cores bound what it can cost.
         worked = busy(trial.ends, shared_kernel=True)
         assert 0 < worked <= len(trial.ends[0].cores) * trial.ends[0].seconds * 1.05
-        done = 2 * values["throughput" if workload == "iperf3-tcp" else "requests"]
+        done = work_of(stored, trial) or 2 * values["throughput"]
         unit = 8e9 if workload == "iperf3-tcp" else 1000.0
         assert values[names[workload]] == pytest.approx(worked / done * unit)
+
+
+def work_of(stored: StoredRun, trial: Trial) -> float | None:
+    """What the tool's own output, as it was kept, says of the work that was done."""
+    kept = {name.rpartition(".")[2]: (stored.path / name).read_bytes() for name in trial.raw}
+    output = ToolOutput(0, kept["stdout"], kept.get("stderr", b""))
+    return workloads.known()[trial.cell.workload].parse(output).work
 
 
 def test_the_cost_of_reading_is_told_and_small(stored: StoredRun) -> None:

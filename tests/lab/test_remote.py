@@ -173,6 +173,8 @@ def test_exit_codes_streams_and_input(machine: Machine) -> None:
     assert (done.exit_code, done.stdout, done.stderr) == (7, b"in\0put", b"err\n")
     assert machine.shell.run(["no-such-command"]).exit_code == 127
     assert machine.shell.run(["true"], stdin=bytes(4_000_000)).exit_code == 0
+    # Without any, a command that reads finds its end at once.
+    assert machine.shell.run(["wc", "-c"]).stdout == b"0\n"
 
 
 def test_much_on_both_streams_at_once(machine: Machine) -> None:

@@ -171,7 +171,7 @@ def as_format_1(path: Path) -> Path:
     """Make a run what netbench 0.1 would have written: without all that format 2 added."""
     head = json.loads((path / "run.json").read_text())
     head["format"] = 1
-    _drop(head, "paths")
+    _drop(head, "paths", "working")
     _drop(head["plan"], "stopping", "pin")
     for cell in head["plan"]["cells"]:
         _drop(cell, "aa")

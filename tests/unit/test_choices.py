@@ -78,8 +78,9 @@ def plan(inventory: Path, *words: str) -> Result:
 def test_plan_says_what_a_budget_buys(inventory: Path) -> None:
     done = plan(inventory, "--target", "3%", "--budget", "20m", "--drivers", "overlay")
     assert done.exit_code == 0, done.output
-    # 8 cells and an A/A cell of 6.4 s each: 1170 s hold 20 blocks of 57.6 s.
-    assert "20 min hold about 20 blocks of 58 s" in done.output
+    # 4 cells of 6.4 s and, with an A/A cell, 5 of HTTP's 7.9 s: 1170 s hold 17 blocks of 65.1 s.
+    assert "20 min hold about 17 blocks of 65 s" in done.output
+    assert "each trial takes 1.5 s longer" in done.output
     assert "host (A/A)" in done.output
     lines = [line for line in done.output.splitlines() if "noise between blocks" in line]
     assert [line.split()[1] for line in lines] == ["2", "5", "10", "20"]
@@ -102,12 +103,12 @@ def test_trials_get_shorter_before_a_budget_is_refused_unless_their_length_is_as
     inventory: Path,
 ) -> None:
     done = plan(inventory, "--budget", "10m")
-    assert "trials of 4 s instead of 5 s: the budget is short; --duration sets it" in done.output
+    assert "trials of 3 s instead of 5 s: the budget is short; --duration sets it" in done.output
     asked = plan(inventory, "--budget", "10m", "--duration", "5")
     assert isinstance(asked.exception, UsageError)
-    assert "16 cells of 6 s" in str(asked.exception)
+    assert "16 cells with trials of 5 s after 1 s" in str(asked.exception)
     none = plan(inventory, "--budget", "60s")
-    assert "16 cells of 3 s" in str(none.exception)
+    assert "16 cells with trials of 2 s after 1 s" in str(none.exception)
 
 
 def test_a_fixed_number_of_blocks_has_no_outlook(inventory: Path) -> None:

@@ -1,11 +1,12 @@
 """Leaving a swarm for good: what an engine goes on with after it has left, on hosts in memory."""
 
+import time
 from collections.abc import Mapping
 
 import pytest
 
-from bench import cleanup, ingress
-from bench.errors import EngineError
+from bench import cleanup, ingress, labels
+from bench.errors import EngineError, HostError, RemoteTimeout
 from bench.model import Host
 from bench.remote.api import Completed, Labelled
 from bench.remote.fake import FakeMachine, FakeWorld
@@ -146,8 +147,9 @@ def test_who_takes_the_host_meanwhile_keeps_it(
     assert host.swarm is not None
 
 
+@pytest.mark.parametrize("kind", [EngineError, RemoteTimeout])
 def test_a_short_swarm_that_fails_is_told_and_not_left_behind(
-    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch, kind: type[HostError]
 ) -> None:
     fleet = formed(world)
     host = late(world, "b")
@@ -155,7 +157,7 @@ def test_a_short_swarm_that_fails_is_told_and_not_left_behind(
 
     def half(address: str, _labels: Mapping[str, str]) -> None:
         FakeMachine.swarm_init(host, address, {})
-        raise EngineError("b", "the engine ran out of something")
+        raise kind("b", "the engine ran out of something")
 
     monkeypatch.setattr(host, "swarm_init", half)
     told = cleanup.clean(fleet, RUN).outstanding
@@ -173,6 +175,39 @@ def test_a_gateway_that_was_there_before_stays(world: FakeWorld) -> None:
     assert cleanup.clean(fleet, RUN).outstanding == ()
     assert late(world, "b").looks < 0
     assert held(world) == {"b": [GATEWAY]}
+
+
+def test_hosts_leave_one_by_one_managers_last_and_not_before_their_networks_are_gone(
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet = formed(world)
+    told: list[str] = []
+    for name in "abc":
+        host = late(world, name)
+
+        def leave(host: Late = host, name: str = name) -> None:
+            assert (told or ["left"])[-1].startswith("left")
+            told.append(f"leaving {name}")
+            time.sleep(0.01)
+            Late.swarm_leave(host)
+            told.append(f"left {name}")
+
+        monkeypatch.setattr(host, "swarm_leave", leave)
+    host = late(world, "c")
+    lasting = Labelled("network", "n", "netbench-overlay", labels.of_run(RUN), "swarm")
+    looks = iter((True,) * 30)
+
+    def labelled(label: str) -> tuple[Labelled, ...]:
+        # It goes by itself, after some looks; only the manager can remove it.
+        found = Late.labelled(host, label)
+        if host.swarm is None or told or not next(looks, False):
+            return found
+        return (*found, lasting)
+
+    monkeypatch.setattr(host, "labelled", labelled)
+    assert cleanup.clean(fleet, RUN).removed["swarm membership"] == 3
+    assert told == [f"{how} {name}" for name in "bca" for how in ("leaving", "left")]
+    assert not next(looks, False)
 
 
 def test_gossip_that_the_engine_did_not_end_is_named(world: FakeWorld) -> None:

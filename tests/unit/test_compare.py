@@ -200,6 +200,31 @@ def test_a_cells_copies_are_shown_and_not_judged(make: Make) -> None:
     assert copy["p"] is None
 
 
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_copy_that_fails_fails_no_gate(make: Make, every: int) -> None:
+    def fate(planned: PlannedTrial) -> tuple[Status, str] | None:
+        hit = planned.cell.aa and planned.block % every == 0
+        return (Status.FAILED, "iperf3 ended with exit code 1") if hit else None
+
+    result = netbench(make("base", aa=1), make("new", aa=1, fate=fate), "--json")
+    assert cells(result)["host1", "cross-host", "throughput"]["verdict"] == "not-judged"
+    assert result.exit_code == 0
+
+
+def test_what_may_be_nothing_is_not_credibly_worse(make: Make) -> None:
+    """One line, which nothing corrects: its p-value has one side, and its interval two."""
+    runs = [
+        make(name, driver_names=["host"], placements=[Placement.CROSS_HOST], drift=0.0, **choices)
+        for name, choices in (("base", {}), ("new", {"factors": slower("host", 0.95)}))
+    ]
+    result = netbench(*runs, "--threshold", "0.01%", "--json")
+    host = cells(result)["host", "cross-host", "throughput"]
+    low, high = host["change"]["ci"]
+    assert low < 1 < high
+    assert host["p_adjusted"] < 0.05
+    assert (host["verdict"], result.exit_code) == ("too-noisy", 0)
+
+
 # What no longer works.
 
 
@@ -308,7 +333,7 @@ def test_six_blocks_find_a_halved_driver(make: Make) -> None:
 
 def test_what_is_no_run_is_said_in_one_line(make: Make, tmp_path: Path) -> None:
     base = make("base")
-    assert "run.json" in str(fault(netbench(base, tmp_path / "nothing")))
+    assert "nothing: there is no such folder" in str(fault(netbench(base, tmp_path / "nothing")))
     assert "run.json" in str(fault(netbench(tmp_path, base)))
     damaged = make("damaged")
     with (damaged / "trials.jsonl").open("ab") as file:
@@ -398,6 +423,10 @@ def told(run: Path) -> RunInfo:
         ("tuning", lambda info: with_host(info, tuning=("gro=off",))),
         ("measured part of a trial", lambda info: with_plan(info, duration=9)),
         ("warm-up of a trial", lambda info: with_plan(info, warmup=9)),
+        (
+            "time of the tool of iperf3-tcp",
+            lambda info: replace(info, working={"iperf3-tcp": 5.5, "ftp": 9.0}),
+        ),
         ("CPU pinning (--pin)", lambda info: with_plan(info, pin="0:1")),
         (
             "version of iperf3",

@@ -20,6 +20,7 @@ from bench.analysis.flags.shape import holm, levels, step, trend
 from bench.analysis.flags.traffic import moved
 from bench.analysis.load import cpu_list
 from bench.analysis.summary import summarise
+from bench.analysis.verdict import Kind as Judged
 from bench.model import (
     CoreUse,
     EndUse,
@@ -175,6 +176,33 @@ def test_two_levels_of_the_baseline_are_told_once(tmp_path: Path) -> None:
     assert re.search(r"more than 20 % in 9 of 10 steps .* worst [+-]\d\d %", moves[0].evidence)
 
 
+@pytest.mark.parametrize(
+    ("blocks", "slow", "told"),
+    [(12, 5, True), (12, 11, False), (40, 20, False)],
+    ids=["there and back", "once", "once there and back in many blocks"],
+)
+def test_one_stumble_of_the_baseline_in_many_blocks_is_no_flag(
+    tmp_path: Path,
+    blocks: int,
+    slow: int,
+    told: bool,  # noqa: FBT001
+) -> None:
+    run = stored(
+        tmp_path, blocks=blocks, drift=0.0, shape=lambda one: 0.6 if one.block == slow else 1.0
+    )
+    assert (Kind.BASELINE_MOVED in {flag.kind for flag in flags(run)}) == told
+
+
+def test_a_baseline_that_moved_is_told_by_a_workloads_first_metric_alone(tmp_path: Path) -> None:
+    run = stored(
+        tmp_path,
+        workload_names=["http-echo"],
+        shape=lambda one: 0.5 if one.block in (2, 5, 6) else 1.0,
+    )
+    found = [flag.subject for flag in flags(run) if flag.kind is Kind.BASELINE_MOVED]
+    assert found == ["host, cross-host, HTTP requests"]
+
+
 def test_two_levels_that_are_two_hosts_say_so(tmp_path: Path) -> None:
     run = stored(tmp_path, drift=0.01, shape=lambda one: 0.5 if one.pair.client == "b" else 1.0)
     found = [flag for flag in flags(run) if flag.kind is Kind.BIMODAL]
@@ -218,6 +246,17 @@ def test_a_full_core_is_named(tmp_path: Path, shared: bool, whose: str) -> None:
     assert flag.evidence.startswith("in 12 of 12 trials; ")
     assert f"{whose}" in flag.evidence
     assert "core 1: 98.8 % busy, mostly system" in flag.evidence
+
+
+def test_what_a_core_idles_while_a_longer_tool_works_is_rest(tmp_path: Path) -> None:
+    """A tool that works for 3.8 s of 4.02 has 0.22 s at its ends, and one of 4 s has 0.02."""
+    half_idle = CoreUse(user=0.1, system=3.7, softirq=0.0, irq=0.0, steal=0.0, idle=0.2)
+    run = stored(tmp_path, change=using(half_idle, RESTED))
+    assert flags(run) == ()
+    shorter = replace(run, info=replace(run.info, working={"iperf3-tcp": 3.8}))
+    assert {flag.kind for flag in flags(shorter)} == {Kind.CORE_FULL}
+    other = replace(run, info=replace(run.info, working={"http-echo": 3.8}))
+    assert flags(other) == ()
 
 
 def test_of_a_pinned_end_its_own_cores_count(tmp_path: Path) -> None:
@@ -323,6 +362,15 @@ def test_what_beats_the_host_network_is_to_be_explained(tmp_path: Path) -> None:
     flag = only(flags(stored(tmp_path, factors={"host": 1.0, "overlay": 1.2})), Kind.BEATS_HOST)
     assert flag.subject == "overlay, cross-host, TCP throughput"
     assert re.match(r"1\.\d\d \(1\.\d\d.1\.\d\d\) of the host network in 12 blocks", flag.evidence)
+
+
+def test_what_beats_the_host_network_by_a_hair_needs_no_explanation(tmp_path: Path) -> None:
+    factors = {"host": 1.0, "overlay": 1.015}
+    run = stored(tmp_path, factors=factors, drift=0.0, noise=0.002)
+    leads = {metric for _, metric in summarise(run).headlines}
+    judged = {row.verdict.kind for row in summarise(run).cells if row.metric in leads}
+    assert Judged.BETTER in judged
+    assert flags(run) == ()
 
 
 def test_paths_that_were_not_taken_or_not_seen(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import drivers, workloads
-from bench.errors import HostUnreachable, ParseError
+from bench.errors import EngineError, HostUnreachable, ParseError
 from bench.gauges import around
 from bench.gauges.around import Before, Gauges
 from bench.gauges.attest import Attested, Attestor
+from bench.gauges.links import LIST_LINKS
 from bench.gauges.reading import Reading, Sources, argv, parse, read
 from bench.gauges.use import busy, use
 from bench.model import (
@@ -33,7 +34,7 @@ from bench.model import (
     Trial,
 )
 from bench.plan import make_plan
-from bench.remote.api import Completed
+from bench.remote.api import Completed, Task
 from bench.remote.fake import FakeMachine, FakeWorld
 from bench.remote.fleet import Fleet
 from bench.store import load
@@ -266,6 +267,42 @@ def test_trials_carry_what_both_ends_did_and_what_it_cost(
     assert "cpu_per_gb" in {metric.name for metric in run.info.metrics["iperf3-tcp"]}
 
 
+def test_a_unit_of_http_costs_what_both_stretches_took(
+    hosts: FakeWorld, proc: Proc, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = GOLDEN.parent / "http-echo" / "good"
+    tool, execute = hosts.tool, FakeMachine.exec
+    allowed: list[float] = []
+
+    def measuring(machine: FakeMachine, container: str, words: Sequence[str]) -> Completed:
+        if words[0] != "netbench-http-load":
+            return tool(machine, container, words)
+        return Completed(0, (case / "stdout").read_bytes(), (case / "stderr").read_bytes())
+
+    def timed(
+        self: FakeMachine, container: str, argv: Sequence[str], *, timeout: float
+    ) -> Completed:
+        if argv[0] == "netbench-http-load":
+            allowed.append(timeout)
+        return execute(self, container, argv, timeout=timeout)
+
+    hosts.tool = measuring
+    monkeypatch.setattr(FakeMachine, "exec", timed)
+    plan = make_plan(
+        ("a", "b", "c"), drivers.chosen(("host",)), workloads.chosen(("http-echo",)),
+        list(Placement), blocks=3, duration=2, warmup=1, seed=3,
+    )  # fmt: skip
+    run = load(go(hosts, tmp_path, plan=plan).path)
+    assert {trial.status for trial in run.trials} == {Status.COMPLETED}
+    for trial in run.trials:
+        worked = sum(core.user for end in trial.ends for core in end.cores)
+        # 84,402 a second for 1 + 2 s, and 88,012 for 0.5 + 1 s.
+        assert samples(trial)["cpu_per_krequest"] == pytest.approx(1000 * worked / 385224)
+    # 2 s after 1 s, then 1 s after 0.5 s; and ten seconds to begin and to end.
+    assert run.info.working == {"http-echo": 4.5}
+    assert allowed == [14.5] * 6
+
+
 def test_the_hosts_are_read_right_around_the_tool(
     hosts: FakeWorld,
     proc: Proc,
@@ -359,6 +396,65 @@ def test_a_pinned_run_says_so_in_its_ends(
     for trial in run.trials:
         same = trial.cell.placement is Placement.SAME_HOST
         assert pinned(run.info, trial) == ({"1:0"} if same else {""})
+
+
+class Replacing(FakeMachine):
+    """A host whose containers of macvlan are those of ``round``: Swarm replaced the ones before."""
+
+    round = 1
+
+    def of(self, name: str) -> str:
+        return f"{name}.{self.round}" if "macvlan" in name else name
+
+    def tasks(self, label: str) -> tuple[Task, ...]:
+        return tuple(
+            replace(one, container_id=self.of(one.service)) for one in super().tasks(label)
+        )
+
+    def addresses(self, container: str) -> Mapping[str, str]:
+        return super().addresses(container.partition(".")[0])
+
+    def pid(self, container: str) -> int:
+        return super().pid(container.partition(".")[0]) + 1000 * self.round
+
+    def exec(self, container: str, argv: Sequence[str], *, timeout: float) -> Completed:
+        name = container.partition(".")[0]
+        if container != self.of(name):
+            raise EngineError(self.host.name, f"No such container: {container}")
+        if tuple(argv) != LIST_LINKS:
+            return super().exec(name, argv, timeout=timeout)
+        infos = [{"family": "inet", "local": one} for one in self.addresses(name).values()]
+        links = [{"ifname": "eth0", "mtu": 1500, "addr_info": infos}]
+        return Completed(0, json.dumps(links).encode(), b"")
+
+
+def test_a_replaced_container_is_found_before_the_tool_starts_and_held_to_its_cpus(
+    hosts: FakeWorld, proc: Proc, tmp_path: Path
+) -> None:
+    machines = {name: Replacing(one.host, hosts) for name, one in hosts.machines.items()}
+    hosts.machines.update(machines)
+
+    def read_out(machine: FakeMachine, words: Sequence[str]) -> Completed | None:
+        found = proc(machine, words)
+        if found is None:
+            return None
+        assert isinstance(machine, Replacing)
+        alive = [word[4:] for word in words[4:] if word.startswith(f"pid:{1 + machine.round}")]
+        moved = f"Inter-|\n face |\n eth0:{10**9 * proc.readings}{' 0' * 15}\n"
+        said = "".join(f"\n==> /proc/{pid}/net/dev <==\n{moved}" for pid in alive)
+        return replace(found, stdout=found.stdout + said.encode())
+
+    def swap(trial: Trial) -> None:
+        if trial.block == 1:
+            for machine in machines.values():
+                machine.round = 2
+
+    hosts.command = read_out
+    plan = replace(test_runner.open_ended(names=("macvlan",)), stopping=None, blocks=3, pin="0:1")
+    outcome = go(hosts, tmp_path, Watcher(swap), plan=plan)
+    assert outcome.counts[Status.FAILED] == 0
+    held = {name for machine in machines.values() for name in machine.pinned if "macvlan" in name}
+    assert {name.rpartition(".")[2] for name in held} == {"1", "2"}
 
 
 def test_a_lost_host_is_not_mistaken_for_an_unreadable_one() -> None:

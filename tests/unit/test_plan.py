@@ -17,6 +17,7 @@ from bench.plan import (
     planned_trials,
     round_of,
     seconds_a_block,
+    seconds_a_trial,
     trials_of,
 )
 from bench.trials import path_of
@@ -125,6 +126,17 @@ def test_the_estimate_grows_with_what_is_to_be_done() -> None:
     assert estimate(long) - estimate(short) > len(short.cells) * short.blocks * 3
 
 
+def test_a_trial_is_expected_to_take_what_its_tool_does() -> None:
+    plan = plan_for(["a", "b"])
+    taken = {cell.workload: seconds_a_trial(plan, cell) for cell in plan.cells}
+    # HTTP logs for a second more, after half a second of warm-up of its own.
+    assert taken == {
+        "iperf3-tcp": pytest.approx(plan.duration + plan.warmup + 0.4),
+        "http-echo": pytest.approx(plan.duration + plan.warmup + 1.5 + 0.4),
+    }
+    assert seconds_a_block(plan) == pytest.approx(sum(taken[cell.workload] for cell in plan.cells))
+
+
 def budgeted(budget: float, *, aa: int | None = 0, names: tuple[str, ...] = ()) -> Plan:
     return make_plan(
         ["a", "b"],
@@ -142,7 +154,7 @@ def budgeted(budget: float, *, aa: int | None = 0, names: tuple[str, ...] = ()) 
 def test_a_budget_says_how_many_blocks_there_are_and_is_the_estimate() -> None:
     plan = budgeted(1000)
     assert estimate(plan) == 1000
-    assert affordable(plan, 1000) == int((1000 - 30) / seconds_a_block(plan)) == 13
+    assert affordable(plan, 1000) == int((1000 - 30) / seconds_a_block(plan)) == 11
     # Settled cells rest: there may be more, but none of less than one trial.
     assert affordable(plan, 1000) < plan.blocks <= 1000 / 4
 
@@ -150,9 +162,10 @@ def test_a_budget_says_how_many_blocks_there_are_and_is_the_estimate() -> None:
 def test_a_budget_too_small_for_the_fewest_blocks_is_refused_with_one_that_is_not() -> None:
     with pytest.raises(UsageError, match=r"a budget of 60 s holds about 0 blocks") as told:
         budgeted(60)
-    assert "16 cells of 4 s take 70 s a block" in str(told.value)
-    assert "give --budget 8m" in str(told.value)
-    assert affordable(budgeted(8 * 60), 8 * 60) >= 6
+    said = "16 cells with trials of 3 s after 1 s of warm-up take 82 s a block, set-up and teardown"
+    assert said in str(told.value)
+    assert "give --budget 9m" in str(told.value)
+    assert affordable(budgeted(9 * 60), 9 * 60) >= 6
 
 
 def test_a_target_without_anything_to_compare_is_refused() -> None:
@@ -177,7 +190,8 @@ def test_one_baseline_is_measured_again_in_the_background_and_all_of_them_when_a
 def test_the_aa_cell_in_the_background_is_what_a_tight_budget_does_without() -> None:
     without = seconds_a_block(budgeted(1000)) * 6 + 30
     assert copies(budgeted(without + 1, aa=None)) == []
-    assert copies(budgeted(without + 6 * 4.4 + 1, aa=None)) != []
+    assert copies(budgeted(without + 6 * 5.9 - 1, aa=None)) == []
+    assert copies(budgeted(without + 6 * 5.9 + 1, aa=None)) != []
     with pytest.raises(UsageError, match="20 cells"):
         budgeted(without + 1, aa=1)
 

@@ -23,6 +23,7 @@ from bench.cli.report import command
 from bench.errors import NetbenchError, StoreError, UsageError
 from bench.model import Placement, PlannedTrial, Status, Stopping
 from bench.report import ReportPaths, render_table, write_report
+from bench.report.setup import method
 from bench.report.table import PLAIN_WIDTH
 from bench.report.words import missing
 from bench.store import FORMAT, StoredRun, load
@@ -181,7 +182,7 @@ def test_both_pages_say_all_of_it(reported: tuple[StoredRun, ReportPaths], kind:
         "overlay, same-host and cross-host, http-echo: 12 trials failed: h2load ended",
         "TCP throughput (Gbit/s)",
         "HTTP latency p99.9 (ms)",
-        "Latency of all requests of all trials together (ms)",
+        "Latencies of all trials together (ms)",
         "120,000",
         "6.1.0-30-amd64",
         "20.10.24+dfsg1",
@@ -193,6 +194,16 @@ def test_both_pages_say_all_of_it(reported: tuple[StoredRun, ReportPaths], kind:
         "Seed of the order",
     ):
         assert part in said, part
+
+
+def test_a_tool_that_works_longer_than_a_trial_measures_is_told(tmp_path: Path) -> None:
+    run = load(write_run(tmp_path / "run"))
+    summary = summarise(run)
+    usual = "3 s measured after 1 s of warm-up, one at a time"
+    assert dict(method(run.info, run.end, summary))["Trial"] == usual
+    info = dataclasses.replace(run.info, working={"iperf3-tcp": 4.0, "http-echo": 5.5})
+    told = dict(method(info, run.end, summary))["Trial"]
+    assert told == f"{usual}; http-echo 1.5 s more"
 
 
 def test_a_cut_off_run_says_so(tmp_path: Path) -> None:

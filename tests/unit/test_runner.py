@@ -435,6 +435,27 @@ def test_a_slow_answer_after_a_failed_trial_does_not_end_the_run(
     assert outcome.counts[Status.FAILED] == 4
 
 
+def test_after_a_failed_trial_the_next_waits_until_the_server_answers_again(
+    world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.probe.POLL", 0.0)
+    # How many more probes the server leaves without an answer; nothing before the first trial.
+    down: list[int] = []
+
+    def fragile(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        trial = argv[0] == "iperf3" and "--json" in argv
+        if trial and "overlay" in container and not down:
+            down.append(3)
+        if not ("overlay" in container and sum(down) and (trial or argv[0] == "netbench-probe")):
+            return working(machine, container, argv)
+        down[0] -= not trial
+        return Completed(1, b"", b"connection refused")
+
+    world.tool = fragile
+    assert go(world, tmp_path).counts[Status.FAILED] == 1
+    assert down == [0]
+
+
 def test_a_server_without_an_address_is_never_replaced_by_another(
     world: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -111,6 +111,12 @@ def test_a_quiet_run_ends_after_the_fewest_blocks() -> None:
     assert rule.reason(len(blocks)) == "every cell within ±5 % after 6 blocks"
 
 
+def test_no_cell_is_settled_before_every_pair_of_hosts_had_its_turn() -> None:
+    rule, blocks, _ = follow(plan_for(hosts=8), noisy({}))
+    assert len({due[0].pair for due in blocks}) == len(pairs(rule.plan)) == 8
+    assert rule.reason(len(blocks)) == "every cell within ±5 % after 8 blocks"
+
+
 def test_a_settled_cell_rests_for_good_and_the_baseline_goes_on() -> None:
     _, blocks, _ = follow(plan_for(), noisy({"overlay": 0.08}))
     assert of_driver(blocks, "bridge") == 6
@@ -180,6 +186,11 @@ def test_where_no_cell_works_the_run_ends_and_says_so() -> None:
     rule, blocks, _ = follow(plan_for(), lambda _: Status.FAILED)
     assert len(blocks) == 6
     assert rule.reason(6) == "no cell could be measured after 6 blocks"
+
+
+def test_where_no_cell_works_any_more_it_is_told_from_where_none_ever_did() -> None:
+    rule, blocks, _ = follow(plan_for(), lambda one: 1.0 if one.block < 2 else Status.FAILED)
+    assert rule.reason(len(blocks)) == "no cell could be measured any more after 8 blocks"
 
 
 def test_a_cell_that_fails_now_and_then_is_measured_until_it_has_its_pairs() -> None:
@@ -297,6 +308,13 @@ def test_an_aa_cell_in_the_background_does_not_keep_the_run_going() -> None:
     _, asked, _ = follow(plan_for(aa=1, wait_for_aa=True, budget=600), nature)
     assert len(asked) > 20
     assert {planned.cell.driver for planned in asked[-1]} == {"host"}
+
+
+def test_an_aa_cell_in_the_background_that_is_still_wide_is_not_said_to_be_narrow() -> None:
+    wild = noisy({"host": 0.3})
+    rule, _, _ = follow(plan_for(aa=None), lambda one: wild(one) if one.cell.aa else 1.0)
+    told = "every cell, the A/A cell in the background aside, within ±5 % after 6 blocks"
+    assert rule.reason(6) == told
 
 
 def test_an_aa_cell_that_is_all_there_is_is_settled() -> None:

@@ -322,6 +322,10 @@ def test_a_run_of_format_1_is_read_with_what_it_has() -> None:
     assert {trial.cell for trial in found.trials} == set(found.info.plan.cells)
     assert not any(cell.aa for cell in found.info.plan.cells)
     assert (found.info.plan.stopping, found.info.plan.pin, found.info.paths) == (None, "off", ())
+    # Every tool worked for as long as the plan says.
+    plan = found.info.plan
+    assert found.info.working == {}
+    assert found.info.worked("http-echo") == plan.duration + plan.warmup
     first = found.trials[0]
     assert first.samples[0] == Sample("requests", 25589.0)
     assert (first.ends, first.path, first.unattested) == ((), (), "")
@@ -456,8 +460,10 @@ def test_a_head_that_cannot_be_is_named(run: Path, old: str, new: str, said: str
 
 
 def test_folders_that_are_no_runs(tmp_path: Path, run: Path) -> None:
-    for path in (tmp_path, tmp_path / "absent", run / "run.json"):
-        with pytest.raises(StoreError, match=r"run\.json"):
+    with pytest.raises(StoreError, match=r"run\.json is missing"):
+        load(tmp_path)
+    for path in (tmp_path / "absent", run / "run.json"):
+        with pytest.raises(StoreError, match=f"{path.name}: there is no such folder"):
             load(path)
     (run / "trials.jsonl").unlink()
     with pytest.raises(StoreError, match=r"trials\.jsonl is missing"):

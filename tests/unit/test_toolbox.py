@@ -356,16 +356,26 @@ def test_serve_refuses_nothing_to_serve(words: tuple[str, ...]) -> None:
     assert "usage" in said
 
 
+# Hangs where a word of its command line says so for the stretch that it is, ends with a status or
+# of a signal likewise.
 FAKE_H2LOAD = """#!/bin/sh
-log=${1#--log-file=}
-shift
-[ "$1" != hang ] || { echo $$ >>"$PIDS"; exec sleep 60; }
-printf '1\\t200\\t150\\n2\\t200\\t90\\n3\\t200\\t150\\n4\\t-1\\t7\\n' >"$log"
-[ "$1" != broken ] || printf '5\\t20' >>"$log"
-echo "summary $*"
+stretch=plain
+case $1 in --log-file=*) stretch=logged log=${1#--log-file=}; shift;; esac
+echo "$stretch $*"
 echo "warning" >&2
-exit "${2-0}"
+for word; do
+    case $word in
+        --$stretch=hang) echo $$ >>"$PIDS"; exec sleep 60;;
+        --$stretch=kill) kill -KILL $$;;
+        --$stretch=broken) printf '5\\t20' >"$log";;
+        --$stretch=[0-9]*) status=${word#*=};;
+    esac
+done
+[ -z "$log" ] ||
+    printf '1\\t200\\t150\\n2\\t200\\t90\\n3\\t200\\t150\\n4\\t-1\\t7\\n' >>"$log"
+exit "${status-0}"
 """
+BETWEEN = "netbench-http-load: logged\n"
 
 
 @pytest.fixture
@@ -382,36 +392,63 @@ def logs_of(pid: int) -> list[Path]:
     return [log for folder in folders for log in folder.glob(f"h2load.{pid}.*")]
 
 
-@pytest.mark.parametrize("status", [0, 3])
-def test_http_load_condenses_the_log_and_keeps_the_exit_code(
-    http_load: list[str], status: int
-) -> None:
+def run_http_load(http_load: list[str], *words: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error; no log is left."""
     with subprocess.Popen(
-        [*http_load, "go", str(status)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*http_load, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         out, log = process.communicate(timeout=10)
-    assert process.returncode == status
-    assert log == "1 -1 7\n1 200 90\n2 200 150\n"
-    assert out == f"summary go {status}\nwarning\n"
     assert logs_of(process.pid) == []
+    return process.returncode, out, log
+
+
+@pytest.mark.parametrize(("word", "status"), [("0", 0), ("3", 3), ("kill", 137)])
+def test_http_load_runs_h2load_plain_and_then_logged_and_keeps_its_exit_code(
+    http_load: list[str], word: str, status: int
+) -> None:
+    own = ("--logged-duration=1", "--logged-warm-up-time=500ms")
+    words = ("--duration=5", f"--logged={word}", "http://a/echo")
+    code, out, log = run_http_load(http_load, *own, *words)
+    assert code == status
+    # What it is told last decides, and the address comes last.
+    logged = "--duration=5 --duration=1 --warm-up-time=500ms http://a/echo"
+    logged = logged.replace("--duration=5", f"--duration=5 --logged={word}")
+    assert out == (f"plain {' '.join(words)}\nwarning\n{BETWEEN}logged {logged}\nwarning\n")
+    assert log == ("" if word == "kill" else "1 -1 7\n1 200 90\n2 200 150\n")
+
+
+@pytest.mark.parametrize(("word", "status"), [("3", 3), ("kill", 137)])
+def test_http_load_ends_where_the_plain_stretch_fails(
+    http_load: list[str], word: str, status: int
+) -> None:
+    code, out, log = run_http_load(http_load, "--logged-duration=1", f"--plain={word}", "http://a")
+    assert (code, out, log) == (status, f"plain --plain={word} http://a\nwarning\n", "")
+
+
+def test_http_load_without_a_word_is_h2loads_to_refuse(http_load: list[str]) -> None:
+    assert run_http_load(http_load)[1] == f"plain \nwarning\n{BETWEEN}logged \nwarning\n"
 
 
 def test_http_load_refuses_a_broken_log(http_load: list[str]) -> None:
-    done = subprocess.run(
-        [*http_load, "broken"], capture_output=True, text=True, check=False, timeout=10
-    )
-    assert done.returncode == 75
-    assert done.stderr == "netbench-http-load: the log of requests has a broken line\n"
+    code, _, log = run_http_load(http_load, "--logged=broken", "http://a")
+    assert code == 75
+    assert log == "netbench-http-load: the log of requests has a broken line\n"
 
 
+@pytest.mark.parametrize("stretch", ["plain", "logged"])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_http_load_that_is_ended_ends_h2load_and_removes_the_log(
-    http_load: list[str], tmp_path: Path
+    http_load: list[str], tmp_path: Path, stretch: str, number: int, status: int
 ) -> None:
-    with subprocess.Popen([*http_load, "hang"], stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        [*http_load, f"--{stretch}=hang", "http://a"], stdout=subprocess.DEVNULL
+    ) as process:
         pids = tmp_path / "pids"
         wait_for(lambda: pids.exists() and bool(pids.read_text()))
         assert logs_of(process.pid)
-        process.terminate()
-        assert process.wait(5) == 143
+        process.send_signal(number)
+        assert process.wait(5) == status
         wait_for(lambda: not alive(int(pids.read_text())))
         assert logs_of(process.pid) == []

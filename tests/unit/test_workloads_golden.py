@@ -52,6 +52,9 @@ def test_golden(workload: Workload, folder: Path) -> None:
     assert [row[3] for row in rows] == [row[3] for row in expected.get("intervals", [])]
     for row, want in zip(rows, expected.get("intervals", []), strict=True):
         assert row == pytest.approx(want)
+    for name in ("payload", "work"):
+        if name in expected:
+            assert getattr(found, name) == pytest.approx(expected[name])
     if "histogram_count" in expected:
         assert found.histogram is not None
         histogram = HdrHistogram.decode(found.histogram)

@@ -60,7 +60,8 @@ def machines(run: StoredRun) -> Iterator[Flag]:
         yield from _host_flags(host if host == MACHINE else f"host {host}", seen)
     count = len(run.results)
     was_read = np.bincount(read.trial, minlength=count) > 0
-    working = run.info.plan.duration + run.info.plan.warmup
+    worked = {cell.workload: run.info.worked(cell.workload) for cell in run.info.plan.cells}
+    working = np.array([worked[one.cell.workload] for one in run.results])
     full = full_cores(read, working, FULL, shared_kernel=shared)
     packets = payloads(run) / _SEGMENT
     resent, dropped = read.total(read.retransmits, count), read.total(read.drops, count)

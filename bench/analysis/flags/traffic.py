@@ -16,7 +16,7 @@ _MOST = 3
 
 
 def payloads(run: StoredRun) -> Floats:
-    """The bytes of every trial, warm-up included: its rate times its duration.
+    """The bytes of every trial, warm-up included: its rate times its tool's time.
 
     Where a workload has no rate in bit/s, what its hosts' data interfaces counted; 0 where these
     are not known either.
@@ -26,7 +26,6 @@ def payloads(run: StoredRun) -> Floats:
     data = np.array([where == DATA_INTERFACE for _, where, _ in run.readings.whats], dtype=bool)
     across = data[whats]
     np.maximum.at(counted, trials[across], counts[across])
-    seconds = run.info.plan.duration + run.info.plan.warmup
     rates = {
         workload: {metric.name for metric in metrics if metric.unit == "bit/s" and metric.headline}
         for workload, metrics in run.info.metrics.items()
@@ -34,7 +33,7 @@ def payloads(run: StoredRun) -> Floats:
     for place, one in enumerate(run.results):
         for sample in one.samples:
             if sample.metric in rates.get(one.cell.workload, ()):
-                counted[place] = sample.value * seconds / 8
+                counted[place] = sample.value * run.info.worked(one.cell.workload) / 8
     return counted
 
 
