@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bench import ingress, labels
+from bench import ingress, labels, routes
 from bench.errors import HostError, HostUnreachable, NetbenchError
 from bench.remote.api import Labelled, Machine
 from bench.remote.fleet import Fleet
@@ -63,6 +63,8 @@ class _Cleaner:
         # Swarm would end the containers of a removed service by itself, in its own good time.
         self.remove(self.alive, _is("container"), GONE_WITHIN)
         self.remove(managers[:1], _is("network", "swarm"), GONE_WITHIN)
+        for number in self.ask(routes.lift, self.alive).values():
+            self.removed["route"] += number
         ours = [name for name, yes in self.ask(self.joined_by_us, self.alive).items() if yes]
         # Managers last: a worker that leaves first is not missed by anybody.
         self.leave(sorted(ours, key=lambda name: name in managers))
@@ -75,7 +77,7 @@ class _Cleaner:
         self.outstanding.extend(filter(None, self.ask(_gossiping, left).values()))
         self.remove(self.alive, _is("volume"), GONE_WITHIN)
         self.note_what_is_left()
-        return Cleaned(dict(self.removed), tuple(dict.fromkeys(self.outstanding)))
+        return Cleaned(dict(+self.removed), tuple(dict.fromkeys(self.outstanding)))
 
     def ask(self, do: Callable[[Machine], T], names: Iterable[str]) -> dict[str, T]:
         """What each host answers; one that is lost is reported once and not asked again."""

@@ -1,8 +1,8 @@
 """Networks and services from the drivers' descriptions: the one place that acts on them.
 
 For each driver and host there is one server and one client service of one task, pinned to the host
-by node id. The server's container serves every workload; the client's waits for trials to be
-executed in it.
+by node id; a second server where an access needs one whose address Swarm shares out. The server's
+container serves every workload; the client's waits for trials to be executed in it.
 """
 
 from __future__ import annotations
@@ -10,15 +10,28 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 
-from bench import labels, workloads
-from bench.drivers.base import Driver, NetworkSpec, Site, SiteHost
-from bench.errors import DeployError, EngineError, HostError, HostUnreachable
-from bench.model import Access, Cell, Host, HostFacts, HostPair
-from bench.remote.api import Labelled, Machine, Mount, ServiceSpec, Task
+from bench import capability, labels, routes, services
+from bench.deployment import (
+    CLIENT,
+    HOST_NETWORK,
+    LOOPBACK,
+    NO_NETWORK,
+    SERVER,
+    Deployment,
+    Order,
+    Place,
+    Refusal,
+    in_mesh,
+    mesh_refusal,
+)
+from bench.drivers.base import Driver, NetworkSpec, SiteHost
+from bench.errors import DeployError, HostError, HostUnreachable
+from bench.model import Placement
+from bench.remote.api import Labelled, Machine, Task
 from bench.remote.fleet import Fleet
-from bench.swarm import Swarm
 
 # For as long as no task gets any further.
 TASKS_WITHIN = 60.0
@@ -28,75 +41,6 @@ STEADY = 0.4
 # How many tasks of one service may come and go before it is given up.
 ATTEMPTS = 4
 POLL = 0.15
-# Inside a network namespace of its own a container is reached through that network alone.
-EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - see above
-SCRATCH = Mount("/run/netbench", 1 << 30)
-
-SERVER, CLIENT = "server", "client"
-HOST_NETWORK = "host"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One service's place: which driver's network, which end, which host."""
-
-    driver: str
-    role: str
-    host: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What stands on the hosts: every place's running task, and the drivers that could not be.
-
-    ``networks`` says per driver how its network was made, for the record. ``data_interfaces`` and
-    ``parents`` name each host's interface of the data network and the one that containers' own
-    interfaces sit on.
-    """
-
-    run: str
-    manager: str
-    port_base: int
-    data_addresses: Mapping[str, str]
-    tasks: Mapping[Place, Task]
-    unavailable: Mapping[str, str]
-    networks: Mapping[str, Mapping[str, str]]
-    data_interfaces: Mapping[str, str] = field(default_factory=dict)
-    parents: Mapping[str, str] = field(default_factory=dict)
-
-    def server(self, cell: Cell, pair: HostPair) -> Task:
-        return self.tasks[Place(cell.driver, SERVER, pair.server)]
-
-    def client(self, cell: Cell, pair: HostPair) -> Task:
-        host = pair.client_for(cell.placement)
-        return self.tasks[Place(cell.driver, CLIENT, host)]
-
-    def endpoint(self, cell: Cell, pair: HostPair, port: int) -> tuple[str, int]:
-        """Where the client of this cell finds the server's ``port`` offset: address and port.
-
-        Raises EngineError where the server has no address: no other one will do in its place.
-        """
-        if cell.access is Access.PUBLISHED_HOST:
-            return self.data_addresses[pair.server], self.port_base + workloads.PUBLISHED + port
-        network = self.networks[cell.driver]["network"]
-        if network == HOST_NETWORK:
-            return self.data_addresses[pair.server], self.port_base + port
-        server = self.server(cell, pair)
-        if network not in server.addresses:
-            raise EngineError(pair.server, f"{server.service} has no address on {network}")
-        return server.addresses[network], self.port_base + port
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to deploy for a run: on which swarm of which hosts, from which image, on which ports."""
-
-    run: str
-    swarm: Swarm
-    facts: Mapping[str, HostFacts]
-    site: Site
-    image: str
-    port_base: int
 
 
 def deploy(fleet: Fleet, order: Order, chosen: Sequence[Driver]) -> Deployment:
@@ -113,21 +57,22 @@ class _Deployer:
         self.fleet = fleet
         self.order = order
         self.manager = fleet[order.swarm.manager].engine
-        self.short = order.run.rsplit("-", 1)[-1]
         self.unavailable: dict[str, str] = {}
+        self.refused: list[Refusal] = []
         self.networks: dict[str, Mapping[str, str]] = {}
         self.services: dict[str, str] = {}
 
     def deploy(self, chosen: Sequence[Driver]) -> Deployment:
         drivers = {driver.name: driver for driver in chosen}
+        self.refuse(chosen)
         for driver in chosen:
-            self.create_networks(driver)
+            if driver.name not in self.unavailable:
+                self.create_networks(driver)
         places = {
-            self.service_name(driver, role, host): Place(driver.name, role, host)
+            services.service_name(place, self.order): place
             for driver in chosen
-            if driver.name not in self.unavailable
-            for role in (SERVER, CLIENT)
-            for host in self.fleet
+            if driver.name not in self.unavailable and not driver.shares_namespace
+            for place in services.places(driver, self.order, list(self.fleet))
         }
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(
@@ -136,9 +81,10 @@ class _Deployer:
                     places.items(),
                 )
             )
+        alone = self.containers([driver for driver in chosen if driver.shares_namespace])
         running = self.await_tasks(places, drivers)
         self.remove_unavailable(places)
-        tasks = _with_addresses(self.fleet, running)
+        tasks = _with_addresses(self.fleet, running) | alone
         for driver in chosen:
             if driver.existing == HOST_NETWORK and driver.name in self.unavailable:
                 raise DeployError(
@@ -154,20 +100,44 @@ class _Deployer:
             self.unavailable,
             self.networks,
             {name: facts.data_interface for name, facts in self.order.facts.items()},
-            {
-                name: self.site_host(machine.host).parent
-                for name, machine in self.fleet.machines.items()
-            },
+            {host.name: host.parent for host in self.site_hosts()},
+            tuple(self.refused),
         )
+
+    def refuse(self, chosen: Sequence[Driver]) -> None:
+        """Note what cannot be deployed, or not be reached in some way, before anything is made."""
+        site = self.order.site
+        owner = ""
+        # The usual drivers come first where only one can have the parent interface.
+        for driver in sorted(chosen, key=lambda one: not one.usual):
+            why = driver.refusal(site) or capability.lack(driver.requires, site.lacking)
+            if driver.takes_parent and owner and not why:
+                why = (
+                    f"{owner} has the parent interface, of which the kernel makes one kind of "
+                    f"interface at a time; measure {driver.name} in a run without {owner}"
+                )
+            if why:
+                self.unavailable[driver.name] = why
+                continue
+            owner = driver.name if driver.takes_parent else owner
+            accesses = self.order.accesses(driver.name)
+            for access in sorted(accesses):
+                wanted = capability.OF_ACCESS.get(access, frozenset())
+                why = capability.lack(wanted, site.lacking)
+                if not why and in_mesh(frozenset({access})):
+                    why = mesh_refusal(self.order.port_base, len(self.order.facts))
+                if why:
+                    self.refused.append(Refusal(driver.name, why, access))
 
     def create_networks(self, driver: Driver) -> None:
         """Create the driver's networks and note their settings, or why it is unavailable."""
-        name = self.network_name(driver)
+        name = services.network_name(driver, self.order)
         config = f"{name}-config"
         site, marks = self.order.site, labels.of_run(self.order.run)
+        hosts = {host.name: host for host in self.site_hosts()}
 
         def on_host(machine: Machine) -> None:
-            spec = driver.host_network(site, self.site_host(machine.host))
+            spec = driver.host_network(site, hosts[machine.host.name])
             if spec is not None:
                 machine.engine.create_network(config, spec, marks)
 
@@ -176,10 +146,10 @@ class _Deployer:
                 source = config if spec.from_config else ""
                 machine.engine.create_network(name, spec, marks, config_from=source)
 
-        refusal = driver.refusal(site)
-        if refusal:
-            self.unavailable[driver.name] = refusal
-            return
+        def routed(machine: Machine) -> None:
+            host = hosts[machine.host.name]
+            routes.lay(machine, driver.routes(site, host, tuple(hosts.values())))
+
         spec = driver.network(site)
         try:
             self.fleet.each(on_host)
@@ -189,15 +159,53 @@ class _Deployer:
         except HostError as fault:
             self.unavailable[driver.name] = f"{fault.what}; it needs {driver.needs}"
             return
+        try:
+            self.fleet.each(routed)
+        except HostUnreachable:
+            raise
+        except HostError as fault:
+            why = f"{fault}; it needs {driver.needs}"
+            self.refused.append(Refusal(driver.name, why, placement=Placement.CROSS_HOST))
         self.networks[driver.name] = {"network": name} if spec is None else _record(name, spec)
 
     def create_service(self, driver: Driver, name: str, place: Place) -> None:
         try:
-            self.services[name] = self.manager.create_service(self.service(driver, name, place))
+            spec = services.service(driver, place, self.order)
+            self.services[name] = self.manager.create_service(spec)
         except HostUnreachable:
             raise
         except HostError as fault:
             self.unavailable[driver.name] = f"{fault.what}; it needs {driver.needs}"
+
+    def containers(self, chosen: Sequence[Driver]) -> dict[Place, Task]:
+        """Both ends of the drivers whose ends share a namespace, on every host."""
+        found: dict[Place, Task] = {}
+        for driver in chosen:
+            if driver.name in self.unavailable:
+                continue
+            try:
+                made = self.fleet.each(partial(self.couple, driver))
+            except HostUnreachable:
+                raise
+            except HostError as fault:
+                self.unavailable[driver.name] = f"{fault.what}; it needs {driver.needs}"
+                continue
+            for tasks in made.values():
+                found |= tasks
+        return found
+
+    def couple(self, driver: Driver, machine: Machine) -> dict[Place, Task]:
+        """A server, and a client in its namespace, on one host."""
+        server = ""
+        found: dict[Place, Task] = {}
+        for role in (SERVER, CLIENT):
+            place = Place(driver.name, role, machine.host.name)
+            spec = services.container(driver, place, self.order, server)
+            made = machine.engine.run_container(spec)
+            server = server or made
+            at = {NO_NETWORK: LOOPBACK}
+            found[place] = Task(spec.name, "running", "", "", made, at, alone=True)
+        return found
 
     def remove_unavailable(self, places: Mapping[str, Place]) -> None:
         """Take the services of drivers that did not come up away again: Swarm would try to start
@@ -206,43 +214,15 @@ class _Deployer:
             if places[name].driver in self.unavailable:
                 self.manager.remove(Labelled("service", key, name, {}, "swarm"))
 
-    def site_host(self, host: Host) -> SiteHost:
-        parent = host.macvlan_parent or self.order.facts[host.name].data_interface
-        return SiteHost(list(self.fleet).index(host.name), host.name, parent)
-
-    def network_name(self, driver: Driver) -> str:
-        return driver.existing or f"netbench-{self.short}-{driver.name}"
-
-    def service_name(self, driver: Driver, role: str, host: str) -> str:
-        # Service names are limited to 63 characters and host names are not: number the hosts.
-        return f"netbench-{self.short}-{driver.name}-{role}-{list(self.fleet).index(host) + 1}"
-
-    def service(self, driver: Driver, name: str, place: Place) -> ServiceSpec:
-        known = workloads.known().values()
-        # On the host's own network servers listen on the data address alone, not on whatever
-        # other networks the machine is in.
-        own_network = driver.existing == HOST_NETWORK
-        bind = self.order.facts[place.host].data_address if own_network else EVERY_ADDRESS
-        command: tuple[str, ...] = ("sleep", "infinity")
-        published: dict[int, int] = {}
-        if place.role == SERVER:
-            served = [
-                workload.server(bind, self.order.port_base + workload.port) for workload in known
-            ]
-            command = tuple(word for argv in served for word in ("--", *argv))[1:]
-            if Access.PUBLISHED_HOST in driver.access.values():
-                ports = [self.order.port_base + workload.port for workload in known]
-                published = {port: port + workloads.PUBLISHED for port in ports}
-        return ServiceSpec(
-            name=name,
-            image=self.order.image,
-            command=("netbench-serve", *command),
-            network=self.network_name(driver),
-            node_id=self.order.swarm.node_ids[place.host],
-            labels=labels.of_run(self.order.run),
-            published=published,
-            environment={"NETBENCH_TASK": name},
-            tmpfs=(SCRATCH,),
+    def site_hosts(self) -> tuple[SiteHost, ...]:
+        return tuple(
+            SiteHost(
+                index,
+                name,
+                machine.host.macvlan_parent or self.order.facts[name].data_interface,
+                self.order.facts[name].data_address,
+            )
+            for index, (name, machine) in enumerate(self.fleet.machines.items())
         )
 
     def await_tasks(
@@ -328,14 +308,16 @@ def refreshed(deployment: Deployment, fleet: Fleet) -> Deployment:
         found = fleet[deployment.manager].engine.tasks(selector)
         running = {task.service: task for task in found if task.state == "running"}
         if time.monotonic() > deadline or all(
-            task.service in running for task in deployment.tasks.values()
+            task.alone or task.service in running for task in deployment.tasks.values()
         ):
             break
         time.sleep(POLL)
     replaced = {
         place: running[task.service]
         for place, task in deployment.tasks.items()
-        if task.service in running and running[task.service].container_id != task.container_id
+        if not task.alone
+        and task.service in running
+        and running[task.service].container_id != task.container_id
     }
     tasks = {**deployment.tasks, **_with_addresses(fleet, replaced)}
     return replace(deployment, tasks=tasks)

@@ -19,10 +19,21 @@ class Placement(StrEnum):
 
 
 class Access(StrEnum):
-    """How the client reaches the server."""
+    """How the client reaches the server.
+
+    ``DIRECT`` by the task's address; ``DNS`` by the name of a service in endpoint mode dnsrr, which
+    stands for the task's address; ``VIP`` by the name of one in mode vip, whose address IPVS
+    shares out; ``PUBLISHED_HOST`` by a port that the task's host publishes for it alone;
+    ``PUBLISHED_INGRESS`` by a port of Swarm's routing mesh at the task's own node, and
+    ``PUBLISHED_INGRESS_OTHER`` by the same port at another node: the client's.
+    """
 
     DIRECT = "direct"
+    DNS = "dns"
+    VIP = "vip"
     PUBLISHED_HOST = "published-host"
+    PUBLISHED_INGRESS = "published-ingress"
+    PUBLISHED_INGRESS_OTHER = "published-ingress-other"
 
 
 class Better(StrEnum):
@@ -158,7 +169,8 @@ class Plan:
 
     ``duration`` and ``warmup`` in seconds a trial. ``blocks`` is their number, or with ``stopping``
     the most there can be. ``pin`` says which CPUs the two ends are held to: ``auto``, ``off`` or
-    ``CLIENT:SERVER`` with a CPU list each (see `bench.pinning`).
+    ``CLIENT:SERVER`` with a CPU list each (see `bench.pinning`). ``mtu`` is ``auto`` (as much as
+    fits between all hosts), ``default`` (what the engines do by themselves) or a number of bytes.
     """
 
     hosts: tuple[str, ...]
@@ -169,6 +181,7 @@ class Plan:
     seed: int
     stopping: Stopping | None = None
     pin: str = "off"
+    mtu: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +351,22 @@ class PathFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class UnderlayPath:
+    """The path from one host to another before anything was created, in bytes a packet.
+
+    ``size`` is the MTU of the source's data interface and ``largest`` the largest packet that
+    arrived (None where none was answered); ``outcome`` is ``open``, ``smaller`` (a router said so),
+    ``black-hole`` (larger ones vanish) or ``not tried``.
+    """
+
+    source: str
+    target: str
+    size: int
+    largest: int | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
 class ImageFacts:
     """The toolbox image of a run: what it is called, its id, its tools' versions."""
 
@@ -367,6 +396,7 @@ class RunInfo:
     networks: dict[str, dict[str, str]] = field(default_factory=dict)
     paths: tuple[PathFacts, ...] = ()
     working: dict[str, float] = field(default_factory=dict)
+    underlay: tuple[UnderlayPath, ...] = ()
 
     def worked(self, workload: str) -> float:
         """For how many seconds the tool of a trial was to be at work, warm-ups included."""

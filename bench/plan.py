@@ -17,7 +17,8 @@ from bench import workloads as workload_package
 from bench.drivers import BASELINE
 from bench.drivers.base import Driver
 from bench.errors import UsageError
-from bench.model import Cell, HostPair, Placement, Plan, PlannedTrial, Stopping
+from bench.matrix import refuse_unknown, ways
+from bench.model import Access, Cell, HostPair, Placement, Plan, PlannedTrial, Stopping
 from bench.units import lasting
 from bench.workloads.base import Workload
 
@@ -43,8 +44,13 @@ def make_plan(
     aa: int | None = 0,
     stopping: Stopping | None = None,
     pin: str = "off",
+    accesses: Sequence[Access] = (),
+    mtu: str = "auto",
 ) -> Plan:
     """The plan for these choices; the same arguments give the same plan.
+
+    Every driver is reached in its first way in each placement, or in all of those among
+    ``accesses`` that it has; the baseline in its only one.
 
     ``aa`` is how often every baseline cell is measured once more as an A/A cell; None asks for a
     single one, of the first workload across hosts where that is measured, unless a budget has no
@@ -57,15 +63,16 @@ def make_plan(
             f"placement cross-host needs two hosts and the inventory has {len(hosts)}",
             "add a host, or choose --placements same-host",
         )
+    refuse_unknown(drivers, placements, accesses)
     cells = tuple(
-        Cell(driver.name, driver.access[placement], placement, workload.name)
+        Cell(driver.name, access, placement, workload.name)
         for workload in workloads
         for placement in placements
         for driver in drivers
-        if placement in driver.access
+        for access in ways(driver, placement, accesses)
     )
     copies = tuple(_copies(cells, aa))
-    plan = Plan(tuple(hosts), cells + copies, blocks, duration, warmup, seed, stopping, pin)
+    plan = Plan(tuple(hosts), cells + copies, blocks, duration, warmup, seed, stopping, pin, mtu)
     if stopping is None:
         return plan
     if aa is None and affordable(plan, stopping.budget) < stopping.min_blocks:

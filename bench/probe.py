@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bench import drivers, workloads
-from bench.deploy import Deployment
+from bench.deployment import Deployment
+from bench.drivers.base import MTU_OPTION
 from bench.errors import DeployError, HostUnreachable, NetbenchError
-from bench.model import Access, Cell, HostPair, Placement
+from bench.model import Access, Cell, HostPair, Placement, UnderlayPath
 from bench.remote.api import Completed
 from bench.remote.fleet import Fleet
 
@@ -40,7 +41,16 @@ class Path:
         return Cell(self.driver, self.access, self.placement, self.workload)
 
 
-def probe(fleet: Fleet, deployment: Deployment, paths: Iterable[Path]) -> dict[Path, str]:
+# What netbench-probe says where small requests pass and large ones do not.
+_LARGE_LOST = "is the MTU too large for the path?"
+
+
+def probe(
+    fleet: Fleet,
+    deployment: Deployment,
+    paths: Iterable[Path],
+    underlay: Iterable[UnderlayPath] = (),
+) -> dict[Path, str]:
     """Why each path does not work; the ones that do are not in the result.
 
     A path works when a request of a few bytes and one of 64 KiB come back unchanged from the very
@@ -48,14 +58,37 @@ def probe(fleet: Fleet, deployment: Deployment, paths: Iterable[Path]) -> dict[P
     settle: a path is tried until it works or ``PROBE_WITHIN`` seconds are over. Raises
     HostUnreachable where a client's host is lost.
     """
-    wanted = [path for path in paths if path.driver not in deployment.unavailable]
+    wanted = [
+        path for path in paths if not deployment.why_not(path.driver, path.access, path.placement)
+    ]
     with ThreadPoolExecutor(max_workers=8) as pool:
         answers = pool.map(lambda path: patiently(fleet, deployment, path), wanted)
         return {
-            path: f"{why}; {path.driver} needs {drivers.known()[path.driver].needs}"
+            path: f"{named(why, deployment, path, tuple(underlay))}; {path.driver} needs "
+            f"{drivers.known()[path.driver].needs}"
             for path, why in zip(wanted, answers, strict=True)
             if why
         }
+
+
+def named(why: str, deployment: Deployment, path: Path, underlay: Sequence[UnderlayPath]) -> str:
+    """The complaint by its name where full-size packets vanish and small ones do not, with what
+    each side of it is known to be."""
+    if _LARGE_LOST not in why:
+        return why
+    told = ["black hole", why]
+    if path.driver in deployment.networks and path.driver != drivers.BASELINE:
+        mtu = deployment.networks[path.driver].get(MTU_OPTION)
+        told.append(f"the network was made with {f'MTU {mtu}' if mtu else 'no MTU of its own'}")
+    ends = {path.pair.client, path.pair.server}
+    fits = [one for one in underlay if {one.source, one.target} == ends and one.largest]
+    if fits:
+        least = min(fits, key=lambda one: one.largest or 0)
+        told.append(
+            f"{least.source} -> {least.target} carries packets of {least.largest} bytes at most, "
+            f"and the interface's MTU is {least.size}"
+        )
+    return f"{told[0]}: {'; '.join(told[1:])}"
 
 
 def refuse_without_baseline(broken: Mapping[Path, str], paths: Iterable[Path]) -> None:

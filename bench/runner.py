@@ -15,13 +15,22 @@ from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from bench import __version__, cleanup, drivers, pinning, workloads
-from bench.deploy import Order, deploy
+from bench.deploy import deploy
+from bench.deployment import Deployment, Order
 from bench.drivers.base import Site
 from bench.errors import NetbenchError, StoreError
-from bench.facts import gather, networks_in_use
+from bench.facts import (
+    complaints,
+    gather,
+    lacking,
+    networks_in_use,
+    require_parent,
+    underlay,
+)
 from bench.gauges.attest import Attestor
 from bench.gauges.settings import path_facts
 from bench.images import Shipped, ship
+from bench.isolation import prove, summary
 from bench.model import (
     HostFacts,
     Inventory,
@@ -31,9 +40,10 @@ from bench.model import (
     RunInfo,
     Status,
     Trial,
+    UnderlayPath,
 )
 from bench.plan import round_of
-from bench.probe import probe, refuse_without_baseline
+from bench.probe import Path, probe, refuse_without_baseline
 from bench.remote.fleet import Fleet
 from bench.signals import interrupted_once, uninterrupted
 from bench.site import choose_site
@@ -82,6 +92,7 @@ class _Ready:
 
     facts: Mapping[str, HostFacts]
     site: Site
+    underlay: tuple[UnderlayPath, ...]
     image: Shipped
 
 
@@ -126,9 +137,21 @@ class _Run:
         facts = fleet.each(gather)
         cpus = {name: found.cpus for name, found in facts.items()}
         pinning.refuse(pinning.parse(self.plan.pin), cpus)
-        in_use = fleet.each(networks_in_use)
-        site = choose_site(facts.values(), in_use, self.request.inventory.macvlan_subnet)
-        return _Ready(facts, site, ship(fleet, self.request.image, self.progress.stage))
+        chosen = drivers.chosen(tuple(dict.fromkeys(cell.driver for cell in self.plan.cells)))
+        if any(driver.takes_parent for driver in chosen):
+            fleet.each(require_parent)
+        paths = underlay(fleet, facts)
+        for complaint in complaints(paths):
+            self.progress.stage(complaint)
+        site = choose_site(
+            facts.values(),
+            fleet.each(networks_in_use),
+            self.request.inventory.macvlan_subnet,
+            mtu=self.plan.mtu,
+            fitting=[one.largest for one in paths if one.largest],
+        )
+        site = replace(site, lacking=fleet.each(lacking))
+        return _Ready(facts, site, paths, ship(fleet, self.request.image, self.progress.stage))
 
     def info(self, ready: _Ready) -> RunInfo:
         names = dict.fromkeys(cell.workload for cell in self.plan.cells)
@@ -145,6 +168,7 @@ class _Run:
             image=ready.image.facts,
             shared_kernel=self.request.inventory.shared_kernel,
             working={name: self.span_of(name).seconds for name in known},
+            underlay=ready.underlay,
         )
 
     def guarded(
@@ -176,6 +200,7 @@ class _Run:
             site=replace(ready.site, swarm_elsewhere=swarm.elsewhere),
             image=ready.image.name,
             port_base=self.request.inventory.port_base,
+            cells=self.plan.cells,
         )
         deployment = deploy(fleet, order, drivers.chosen(names))
         networks = {name: dict(made) for name, made in deployment.networks.items()}
@@ -184,8 +209,9 @@ class _Run:
         writer.head(replace(info, networks=networks))
         self.progress.stage("trying every path")
         paths = dict.fromkeys(map(path_of, round_of(self.plan)))
-        broken = probe(fleet, deployment, paths)
+        broken = probe(fleet, deployment, paths, ready.underlay)
         refuse_without_baseline(broken, paths)
+        networks |= self.prove_isolation(fleet, deployment, broken)
         settings = path_facts(fleet, attestor.locator, self.plan)
         writer.head(replace(info, networks=networks, paths=settings))
         self.progress.begin(self.plan)
@@ -197,6 +223,22 @@ class _Run:
         )
         self.run_blocks(trials, rule)
         return rule.reason(self.blocks)
+
+    def prove_isolation(
+        self, fleet: Fleet, deployment: Deployment, broken: dict[Path, str]
+    ) -> dict[str, dict[str, str]]:
+        """See to it that drivers which are to have no network have none; returns their networks'
+        record with what was found, and notes paths of containers that are not alone as broken."""
+        found = {}
+        for name in dict.fromkeys(cell.driver for cell in self.plan.cells):
+            if drivers.known()[name].shares_namespace and name not in deployment.unavailable:
+                proofs = prove(fleet, deployment, name)
+                found[name] = {**deployment.networks[name], "isolation": summary(proofs)}
+                for planned in round_of(self.plan):
+                    proof = proofs[planned.pair.server]
+                    if planned.cell.driver == name and proof.complaint:
+                        broken[path_of(planned)] = proof.complaint
+        return found
 
     def run_blocks(self, trials: Trials, rule: Rule) -> None:
         for block in range(self.plan.blocks):

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from bench import pinning, workloads
-from bench.deploy import Deployment, refreshed
+from bench.deploy import refreshed
+from bench.deployment import Deployment
 from bench.errors import HostUnreachable, NetbenchError, ParseError, StoreError
 from bench.gauges.around import Around, Before, Gauges
 from bench.gauges.attest import Attestor
@@ -84,7 +85,9 @@ class Trials:
             pair=planned.pair,
             cell=planned.cell,
             status=Status.SKIPPED,
-            reason=self.deployment.unavailable.get(planned.cell.driver)
+            reason=self.deployment.why_not(
+                planned.cell.driver, planned.cell.access, planned.cell.placement
+            )
             or self.broken.get(path_of(planned), ""),
             started=time.time(),
         )

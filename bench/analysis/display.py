@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from bench import units
+from bench import drivers, units
 from bench.analysis.summary import CellSummary
 from bench.model import Access, Cell
 from bench.units import DASH, NOTHING, Scale, number
@@ -42,11 +42,20 @@ def ratio_span(ratio: float | None, bounds: tuple[float, float] | None) -> str:
 
 
 def treatment(cell: Cell, between: str = " ") -> str:
-    """The driver, and in brackets the access where it is not the plain one, or which A/A copy."""
+    """The driver, and in brackets the access where it is not the plain one, or which A/A copy; or
+    that it is the most that the machine's own stack does."""
     if cell.aa:
         return f"{cell.driver}{between}(A/A)" if cell.aa == 1 else f"{cell.driver} (A/A {cell.aa})"
+    if is_ceiling(cell):
+        return f"{cell.driver}{between}(ceiling)"
     plain = cell.access is Access.DIRECT
     return cell.driver if plain else f"{cell.driver}{between}({cell.access})"
+
+
+def is_ceiling(cell: Cell) -> bool:
+    """Whether a cell measures a network namespace in itself, and nothing that Docker adds to it."""
+    driver = drivers.known().get(cell.driver)
+    return driver is not None and driver.shares_namespace
 
 
 def absence(cell: CellSummary) -> str:

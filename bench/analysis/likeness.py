@@ -111,6 +111,7 @@ def _ways(base: RunInfo, new: RunInfo) -> Iterator[Difference]:
         ("measured part of a trial", f"{base.plan.duration} s", f"{new.plan.duration} s"),
         ("warm-up of a trial", f"{base.plan.warmup} s", f"{new.plan.warmup} s"),
         ("CPU pinning (--pin)", base.plan.pin, new.plan.pin),
+        ("MTU of the networks (--mtu)", base.plan.mtu, new.plan.mtu),
     ):
         if one != other:
             yield Difference(what, one, other)

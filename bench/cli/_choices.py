@@ -53,7 +53,15 @@ _OPTIONS = (
         "--drivers",
         type=Names(),
         default=(),
-        help="Drivers to compare; all by default. The baseline, host, always runs.",
+        help="Drivers to compare; host, bridge, overlay and macvlan by default, `all` for every "
+        "one. The baseline, host, always runs.",
+    ),
+    click.option(
+        "--access",
+        type=Names(),
+        default=(),
+        help="How clients reach servers: direct, dns, vip, published-host, published-ingress, "
+        "published-ingress-other, or `all`; by default each driver's first (docs/drivers.md).",
     ),
     click.option("--workloads", type=Names(), default=(), help="Workloads to run; all by default."),
     click.option(
@@ -119,6 +127,14 @@ _OPTIONS = (
         "both run on the same processors.",
     ),
     click.option(
+        "--mtu",
+        default="auto",
+        show_default=True,
+        metavar="auto|default|BYTES",
+        help="The MTU below the networks that are created: what is found to fit between all hosts, "
+        "what Docker takes by itself, or a number.",
+    ),
+    click.option(
         "--seed",
         type=click.IntRange(0, 2**32 - 1),
         default=None,
@@ -152,6 +168,7 @@ def choices(
     *,
     inventory: Path,
     drivers: tuple[str, ...],
+    access: tuple[str, ...],
     workloads: tuple[str, ...],
     placements: tuple[str, ...],
     blocks: int | None,
@@ -162,6 +179,7 @@ def choices(
     duration: int | None,
     warmup: int,
     pin: str,
+    mtu: str,
     seed: int | None,
 ) -> Choices:
     """Read the inventory and make the plan. Raises UsageError for what cannot be."""
@@ -170,28 +188,38 @@ def choices(
     from bench import workloads as workload_package
     from bench.errors import UsageError
     from bench.inventory import load_inventory
+    from bench.matrix import parse_accesses, refuse_idle
     from bench.model import Placement
     from bench.plan import BLOCKS, make_plan
+    from bench.site import parse_mtu
 
     stopping = _stopping(blocks, target, budget, min_blocks, aa=aa is True)
     pinning.parse(pin)
+    parse_mtu(mtu)
     hosts = load_inventory(inventory)
     known = [placement.value for placement in Placement]
     for name in placements:
         if name not in known:
             raise UsageError(f"unknown placement {name!r}", f"known are: {', '.join(known)}")
+    chosen = driver_package.chosen(drivers)
+    where = [Placement(name) for name in dict.fromkeys(placements or known)]
+    accesses = parse_accesses(access, chosen)
+    if drivers not in {(), (driver_package.ALL,)}:
+        refuse_idle(chosen, where, accesses)
     make = partial(
         make_plan,
         [host.name for host in hosts.hosts],
-        driver_package.chosen(drivers),
+        chosen,
         workload_package.chosen(workloads),
-        [Placement(name) for name in dict.fromkeys(placements or known)],
+        where,
         blocks=blocks or BLOCKS,
         warmup=warmup,
         seed=secrets.randbits(32) if seed is None else seed,
         aa=None if aa is None else int(aa),
         stopping=stopping,
         pin=pin,
+        accesses=accesses,
+        mtu=mtu,
     )
     return Choices(hosts, make(duration=duration) if duration else _longest(make))
 

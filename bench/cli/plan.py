@@ -42,12 +42,15 @@ def command(
     table.add_column("driver")
     for placement in placements:
         table.add_column(f"{placement} (access)")
-    cells = {(cell.workload, cell.driver, cell.aa, cell.placement): cell for cell in plan.cells}
+    cells: dict[tuple[str, str, int, Placement], list[str]] = {}
+    for cell in plan.cells:
+        key = (cell.workload, cell.driver, cell.aa, cell.placement)
+        cells.setdefault(key, []).append(cell.access)
     rows = dict.fromkeys((cell.workload, cell.driver, cell.aa) for cell in plan.cells)
     for workload_name, driver, aa in rows:
-        ways = [cells.get((workload_name, driver, aa, placement)) for placement in placements]
+        ways = [cells.get((workload_name, driver, aa, placement), []) for placement in placements]
         mark = " (A/A)" if aa else " (baseline)" if driver == drivers.BASELINE else ""
-        table.add_row(workload_name, driver + mark, *(way.access if way else "-" for way in ways))
+        table.add_row(workload_name, driver + mark, *(", ".join(way) or "-" for way in ways))
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(table)
     console.print()
@@ -57,6 +60,16 @@ def command(
         more = workload.span(plan.duration, plan.warmup).seconds - plan.duration - plan.warmup
         longer = f"; each trial takes {more:g} s longer" if more else ""
         console.print(f"{name}: {workload.title}: {metrics}{longer}")
+    owners = [
+        driver.name
+        for driver in drivers.chosen(tuple({cell.driver for cell in plan.cells}))
+        if driver.takes_parent
+    ]
+    if len(owners) > 1:
+        console.print(
+            f"only one of {', '.join(sorted(owners))} can have the parent interface: "
+            "the others will be skipped"
+        )
     console.print(
         "blocks take turns over: "
         + ", ".join(f"{pair.client} -> {pair.server}" for pair in pairs(plan))

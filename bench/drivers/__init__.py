@@ -8,6 +8,7 @@ from bench.drivers.base import Driver
 from bench.registry import choose, discover
 
 BASELINE = "host"
+ALL = "all"
 
 
 @cache
@@ -17,6 +18,10 @@ def known() -> dict[str, Driver]:
 
 
 def chosen(names: tuple[str, ...]) -> tuple[Driver, ...]:
-    """The drivers called ``names`` (all for none), the baseline always among them and first."""
-    picked = choose(known(), names, "driver")
-    return (known()[BASELINE], *(driver for driver in picked if driver.name != BASELINE))
+    """The drivers called ``names``, the baseline always among them and first: the usual ones for
+    none, every one for ``all``."""
+    every = known()
+    if not names:
+        names = tuple(driver.name for driver in every.values() if driver.usual)
+    picked = tuple(every.values()) if names == (ALL,) else choose(every, names, "driver")
+    return (every[BASELINE], *(driver for driver in picked if driver.name != BASELINE))

@@ -12,7 +12,10 @@ from bench.waypoint import End, Waypoint, data, loopback
 class HostDriver(Driver):
     name = "host"
     title = "host network"
-    access: ClassVar = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
+    accesses: ClassVar = {
+        Placement.SAME_HOST: (Access.DIRECT,),
+        Placement.CROSS_HOST: (Access.DIRECT,),
+    }
     needs = "the server's ports must be free on the hosts and open between their data addresses"
     existing = "host"
 

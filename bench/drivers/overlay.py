@@ -4,16 +4,48 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from bench.capability import Capability
 from bench.drivers.base import Driver, NetworkSpec, Site
 from bench.model import Access, Placement
-from bench.waypoint import End, Waypoint, avoiding, container, data, vxlan
+from bench.waypoint import (
+    INGRESS,
+    End,
+    Waypoint,
+    avoiding,
+    balancer,
+    container,
+    data,
+    gateway,
+    mesh,
+    on,
+    outward,
+    vxlan,
+)
 
 
 class OverlayDriver(Driver):
     name = "overlay"
     title = "overlay"
-    access: ClassVar = {Placement.SAME_HOST: Access.DIRECT, Placement.CROSS_HOST: Access.DIRECT}
+    accesses: ClassVar = {
+        Placement.SAME_HOST: (
+            Access.DIRECT,
+            Access.DNS,
+            Access.VIP,
+            Access.PUBLISHED_HOST,
+            Access.PUBLISHED_INGRESS,
+        ),
+        Placement.CROSS_HOST: (
+            Access.DIRECT,
+            Access.DNS,
+            Access.VIP,
+            Access.PUBLISHED_HOST,
+            Access.PUBLISHED_INGRESS,
+            Access.PUBLISHED_INGRESS_OTHER,
+        ),
+    }
     needs = "VXLAN in the kernel; UDP 4789 and 7946 and TCP 7946 open between the hosts"
+    requires: ClassVar = frozenset({Capability.VXLAN})
+    published = 300
 
     def refusal(self, site: Site) -> str:
         for host, address in site.swarm_elsewhere.items():
@@ -26,19 +58,45 @@ class OverlayDriver(Driver):
 
     def network(self, site: Site) -> NetworkSpec:
         # The engine takes the underlay's MTU here and subtracts VXLAN's 50 bytes by itself.
-        return NetworkSpec(
-            "overlay",
-            "swarm",
-            {"com.docker.network.driver.mtu": str(site.mtu)},
-            subnet=str(site.overlay_subnet),
-        )
+        return NetworkSpec("overlay", "swarm", site.mtu_option(), subnet=str(site.overlay_subnet))
 
     def path(self, placement: Placement, access: Access) -> tuple[Waypoint, ...]:
+        if access in (Access.DIRECT, Access.DNS, Access.VIP):
+            return self._inside(placement, access)
+        return self._published(placement, access)
+
+    def _inside(self, placement: Placement, access: Access) -> tuple[Waypoint, ...]:
+        """The whole way on the overlay. Swarm shares out a service's address in a namespace that
+        it has for each network on each host: the client's host's decides."""
         client, server = End.CLIENT, End.SERVER
+        begins = (container(client), *((balancer(client),) if access is Access.VIP else ()))
         if placement is Placement.SAME_HOST:
-            return (container(client), container(server), avoiding(vxlan(server)))
-        there = (container(client), vxlan(client), data(client))
-        return (*there, data(server), vxlan(server), container(server))
+            return (*begins, container(server), avoiding(vxlan(server)))
+        there = (*begins, *self._tunnel(client), data(client))
+        return (*there, data(server), *self._tunnel(server), container(server))
+
+    def _tunnel(self, end: End) -> tuple[Waypoint, ...]:
+        return (vxlan(end),)
+
+    def _published(self, placement: Placement, access: Access) -> tuple[Waypoint, ...]:
+        """By a port of a host. A container leaves its overlay by the host's gateway bridge, and
+        what a host publishes enters by it: this overlay carries none of it.
+
+        From the task's own host the bytes may go from port to port of that bridge, which then
+        counts nothing itself.
+        """
+        client, server = End.CLIENT, End.SERVER
+        same = placement is Placement.SAME_HOST
+        begins = (outward(client), *(() if same else (gateway(client),)))
+        crossing = () if same else (data(client), data(server))
+        inside = on(INGRESS, container(server))
+        if access is Access.PUBLISHED_INGRESS_OTHER:
+            # The client's own node takes it in, and the routing mesh's own overlay over to the
+            # task's.
+            there = (outward(client), mesh(client), on(INGRESS, vxlan(client)), data(client))
+            return (*there, data(server), on(INGRESS, vxlan(server)), inside)
+        ends = (mesh(server), inside) if access is Access.PUBLISHED_INGRESS else (outward(server),)
+        return (*begins, *crossing, *ends, avoiding(container(client)))
 
 
 DRIVER = OverlayDriver()

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from bench.facts.findings import Problem
 from bench.facts.host import gather
-from bench.facts.network import networks_in_use
+from bench.facts.kernel import lacking
+from bench.facts.network import networks_in_use, require_parent
 from bench.facts.preflight import HostReport, Report, check
+from bench.facts.underlay import complaints, underlay
 
-__all__ = ["HostReport", "Problem", "Report", "check", "gather", "networks_in_use"]
+__all__ = [
+    "HostReport",
+    "Problem",
+    "Report",
+    "check",
+    "complaints",
+    "gather",
+    "lacking",
+    "networks_in_use",
+    "require_parent",
+    "underlay",
+]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench import labels
+from bench import drivers, labels
+from bench.capability import OF_ACCESS, TITLES, Capability, remedy
 from bench.errors import HostError, NetbenchError
 from bench.facts.data_network import DataNetwork
 from bench.remote.api import EngineFacts, SwarmState
@@ -85,6 +86,30 @@ def addresses(networks: Mapping[str, DataNetwork]) -> list[Problem]:
         for address, names in by_address.items()
         if len(names) > 1
     ]
+
+
+def kernels(lacking: Mapping[str, Mapping[str, str]]) -> list[Problem]:
+    """What the hosts' kernels do not offer, and what is skipped for it: a line for each thing."""
+    found = []
+    for one in Capability:
+        hosts = [name for name, missing in lacking.items() if one in missing]
+        if hosts:
+            skipped = " and ".join(
+                f"{what} {' and '.join(names)}"
+                for what, names in (("drivers", _drivers(one)), ("accesses", _accesses(one)))
+                if names
+            )
+            what = f"the kernel has no {TITLES[one]} ({lacking[hosts[0]][one]}): it skips {skipped}"
+            found.append(Problem(", ".join(hosts), what, remedy(one), warning=True))
+    return found
+
+
+def _drivers(one: Capability) -> list[str]:
+    return [driver.name for driver in drivers.known().values() if one in driver.requires]
+
+
+def _accesses(one: Capability) -> list[str]:
+    return [access.value for access, needs in OF_ACCESS.items() if one in needs]
 
 
 def swarm(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface, IPv4Network
 from typing import Any
 
-from bench.errors import ParseError
+from bench.errors import HostError, ParseError
 from bench.facts.fact import Fact, ask
 from bench.remote.api import Machine
 
@@ -16,6 +17,7 @@ IPROUTE_HINT = "netbench reads JSON from `ip`: install iproute2 4.14 or newer"
 # A route to a network wider than this is a default route in parts (VPNs use two halves): it says
 # nothing about which addresses are taken.
 WIDEST = 8
+VLAN = re.compile(r".+\.\d{1,4}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +153,21 @@ def taken(interfaces: Sequence[Interface], routes: Sequence[Route]) -> tuple[IPv
     networks = {own.network for one in interfaces for own in (*one.addresses, *one.secondary)}
     networks |= {route.network for route in routes if not route.network.is_multicast}
     return tuple(sorted(one for one in networks if one.prefixlen >= WIDEST))
+
+
+def require_parent(machine: Machine) -> None:
+    """Raise HostError where the inventory names a parent interface that the host does not have.
+
+    Docker itself makes the VLAN interface ``eth0.10`` on an ``eth0`` that is there.
+    """
+    wanted = machine.host.macvlan_parent
+    if not wanted:
+        return
+    names = [one.name for one in ask(machine, INTERFACES)]
+    if wanted in names or (VLAN.fullmatch(wanted) and wanted.rpartition(".")[0] in names):
+        return
+    raise HostError(
+        machine.host.name,
+        f"has no interface {wanted}, which netbench_macvlan_parent names",
+        f"set it to one of {', '.join(name for name in names if name != 'lo')}",
+    )

@@ -61,15 +61,7 @@ def probe(everywhere: Everywhere, networks: Mapping[str, DataNetwork], ports: Po
     def send(machine: Machine) -> dict[str, Any]:
         name = machine.host.name
         targets = [
-            {
-                "to": names.index(other),
-                "address": networks[other].address,
-                "tcp": ports.tcp,
-                "udp": ports.udp,
-                "sizes": sizes(networks[name].mtu, networks[other].mtu),
-            }
-            for other in listeners
-            if other != name
+            _target(names, networks, name, other, ports) for other in listeners if other != name
         ]
         return _run(machine, "send", {"id": token, "from": names.index(name), "targets": targets})
 
@@ -78,6 +70,42 @@ def probe(everywhere: Everywhere, networks: Mapping[str, DataNetwork], ports: Po
         everywhere(lambda machine: _run(machine, "collect", {"id": token}), list(listeners)), faults
     )
     return judge(names, networks, listeners=listeners, sent=sent, heard=heard, faults=faults)
+
+
+def path_mtus(everywhere: Everywhere, networks: Mapping[str, DataNetwork]) -> Pairs:
+    """Try the path MTU alone between every two hosts of ``networks``, in both directions.
+
+    Never raises for what a host does.
+    """
+    names = list(networks)
+
+    def send(machine: Machine) -> dict[str, Any]:
+        name = machine.host.name
+        none = Ports((), ())
+        targets = [_target(names, networks, name, other, none) for other in names if other != name]
+        return _run(machine, "send", {"id": "", "from": names.index(name), "targets": targets})
+
+    faults: dict[str, str] = {}
+    sent = _answers(everywhere(send, names), faults)
+    nobody: dict[str, dict[str, Any]] = {name: {"tcp": {}, "udp": {}} for name in names}
+    return judge(names, networks, listeners=nobody, sent=sent, heard={}, faults=faults)
+
+
+def _target(
+    names: Sequence[str],
+    networks: Mapping[str, DataNetwork],
+    source: str,
+    target: str,
+    ports: Ports,
+) -> dict[str, Any]:
+    """What ``source`` is to try of ``target``, in the words of port_probe.py."""
+    return {
+        "to": names.index(target),
+        "address": networks[target].address,
+        "tcp": ports.tcp,
+        "udp": ports.udp,
+        "sizes": sizes(networks[source].mtu, networks[target].mtu),
+    }
 
 
 def sizes(own: int, other: int) -> list[int]:

@@ -23,6 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict  # noqa: UP035  # for Python 3.6
 
 Json = Dict[str, Any]  # noqa: UP006  # for Python 3.6
+Tried = Dict[int, int]  # noqa: UP006  # for Python 3.6
 
 # The first byte must not be one that the owner of a busy port takes for its own protocol: 0x50 has
 # VXLAN's "valid network" bit unset and is no encryption version of the gossip on 7946.
@@ -32,6 +33,10 @@ BETWEEN_DATAGRAMS = 0.12
 TCP_TIMEOUT = 2.0
 PING_DEADLINE = "2"
 MAX_WORKERS = 64
+# How many sizes between two are tried together to find a path's MTU to the byte.
+AT_ONCE = 16
+# And for how long (seconds), all paths of this host together.
+NARROW_WITHIN = 10.0
 
 
 def listen(config: "Json") -> "Json":
@@ -153,10 +158,37 @@ def send(config: "Json") -> "Json":
                 ("ping", number, size, pool.submit(_ping, address, size))
                 for size in target["sizes"]
             ]
-    answer: Json = {"tcp": [], "udp": [], "ping": []}
-    for kind, number, what, task in jobs:
-        answer[kind].append([number, what, *task.result()])
+        answer: Json = {"tcp": [], "udp": [], "ping": []}
+        for kind, number, what, task in jobs:
+            answer[kind].append([number, what, *task.result()])
+        ends = time.monotonic() + NARROW_WITHIN
+        for target in config["targets"]:
+            number, address = target["to"], target["address"]
+            tried = {size: code for to, size, code, _ in answer["ping"] if to == number}
+            for size, code, text in _narrowed(pool, address, tried, ends):
+                answer["ping"].append([number, size, code, text])
     return answer
+
+
+def _narrowed(
+    pool: ThreadPoolExecutor, address: str, tried: "Tried", ends: float
+) -> "list[tuple[int, int, str]]":
+    """Between the largest size that arrived and the next that did not, the very largest: several
+    sizes at a time, until none is left or time is up; nothing where all arrived, or none."""
+    found = []
+    while time.monotonic() < ends:
+        good = max((size for size, code in tried.items() if code == 0), default=None)
+        bad = min((size for size, code in tried.items() if good and size > good), default=None)
+        if good is None or bad is None or bad - good <= 1:
+            break
+        step = max(1, (bad - good) // (AT_ONCE + 1))
+        sizes = list(range(good + step, bad, step))[:AT_ONCE]
+        answers = list(pool.map(lambda it: _ping(address, it), sizes))
+        for place, size in enumerate(sizes):
+            code, text = answers[place]
+            tried[size] = code
+            found.append((size, code, text))
+    return found
 
 
 def _connect(address: str, port: int) -> "tuple[str, str]":

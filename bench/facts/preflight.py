@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from bench import workloads
+from bench import drivers, workloads
 from bench.errors import HostUnreachable, NetbenchError
 from bench.facts import between, findings
 from bench.facts.data_network import DataNetwork, data_network
 from bench.facts.fact import ask
 from bench.facts.findings import Problem
 from bench.facts.host import CLOCK, USER_ID, free_space
+from bench.facts.kernel import lacking
+from bench.facts.network import require_parent
 from bench.facts.pairs import Ports, probe
 from bench.facts.verdict import Outcome, Pairs, PathMtu, PortResult
-from bench.model import Host, Inventory
+from bench.model import Access, Host, Inventory
 from bench.remote.api import EngineFacts, Machine
 from bench.remote.fleet import Fleet, connect
 
@@ -29,7 +31,8 @@ class HostReport:
     """One host as the check found it; what could not be found out is empty or None.
 
     ``data_mtu`` and ``disk_free`` in bytes, ``clock_skew`` in seconds ahead of the controller's
-    clock, ``seconds`` the time its own questions took. ``ports`` sums up who can reach it.
+    clock, ``seconds`` the time its own questions took. ``ports`` sums up who can reach it;
+    ``lacking`` has what its kernel does not offer to Docker's networks, and how that is known.
     """
 
     name: str
@@ -45,6 +48,7 @@ class HostReport:
     disk_free: int | None = None
     clock_skew: float | None = None
     seconds: float = 0.0
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +111,16 @@ def check(inventory: Inventory, reach: Callable[[Iterable[Host]], Fleet] = conne
 
 def ports_of(inventory: Inventory) -> Ports:
     """The ports that hosts must reach each other at: the swarm's, those of the servers that run in
-    the hosts' own network, and those that Docker publishes for the ones that do not."""
+    the hosts' own network, and those that Docker publishes for the usual ones that do not."""
+    offsets = {0} | {
+        driver.published
+        for driver in drivers.chosen(())
+        if Access.PUBLISHED_HOST in {every[0] for every in driver.accesses.values()}
+    }
     servers = [
         inventory.port_base + one.port + published
         for one in workloads.known().values()
-        for published in (0, workloads.PUBLISHED)
+        for published in offsets
     ]
     return Ports((*between.SWARM_TCP, *sorted(servers)), between.SWARM_UDP)
 
@@ -145,6 +154,11 @@ def _question(machine: Machine, seen: _Seen) -> None:
             data_interface=network.interface,
             data_mtu=network.mtu,
         )
+    lacks = seen.attempt(lambda: lacking(machine))
+    seen.attempt(lambda: require_parent(machine))
+    seen.report = replace(
+        seen.report, lacking={str(one): why for one, why in (lacks or {}).items()}
+    )
     if skew is not None:
         seen.report = replace(seen.report, clock_skew=round(skew, 4))
         seen.problems += findings.clock(name, skew)
@@ -200,6 +214,7 @@ def _report(
     problems = [problem for one in seen.values() for problem in one.problems]
     problems += swarm_problems
     problems += findings.addresses(networks)
+    problems += findings.kernels({name: one.report.lacking for name, one in seen.items()})
     problems += [Problem(name, why) for name, why in pairs.faults.items()]
     problems += between.in_use(pairs, states)
     problems += between.ports(pairs, networks, managers or [inventory.hosts[0].name])

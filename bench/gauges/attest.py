@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench.deploy import Deployment
+from bench.deployment import Deployment
 from bench.gauges.locate import Locator
-from bench.gauges.reading import HOST, Reading, Sources
+from bench.gauges.reading import ESP, HOST, Reading, Sources
 from bench.gauges.way import Spot, way_of, ways_of
 from bench.model import Cell, HostPair, Passage, Plan
 from bench.remote.fleet import Fleet
@@ -45,6 +45,7 @@ class Attested:
 class _Asked:
     pids: dict[int, None] = field(default_factory=dict)
     sandboxes: dict[str, None] = field(default_factory=dict)
+    esp: bool = False
 
 
 class Attestor:
@@ -71,8 +72,10 @@ class Attestor:
                 asked[spot.host].pids[int(rest)] = None
             elif kind == "sandbox":
                 asked[spot.host].sandboxes[rest] = None
+            elif kind == ESP:
+                asked[spot.host].esp = True
         return {
-            host: Sources(tuple(found.pids), tuple(found.sandboxes))
+            host: Sources(tuple(found.pids), tuple(found.sandboxes), found.esp)
             for host, found in asked.items()
         }
 

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bench import drivers
-from bench.deploy import Deployment
+from bench.deployment import Deployment
 from bench.errors import HostError, NetbenchError
 from bench.gauges.links import LIST_LINKS, Link, holding, named, parse_links
-from bench.gauges.reading import HOST
+from bench.gauges.reading import ESP, HOST
 from bench.gauges.way import Located, Spot, Way
 from bench.remote.api import Completed, Machine, Task
 from bench.remote.fleet import Fleet
@@ -24,6 +24,8 @@ from bench.waypoint import By, End, Space, Waypoint
 # Where engines keep the network namespaces that are theirs; names are cut to twelve characters.
 SANDBOXES = "/run/docker/netns"
 NAME_LENGTH = 12
+# The network that every engine has, and what its bridge is called unless it was told otherwise.
+DEFAULT_NETWORK, DEFAULT_BRIDGE = "bridge", "docker0"
 LOOK_WITHIN = 20.0
 ROOT_HINT = "only root can read it: set ansible_become, or log in as root"
 PARALLEL = 8
@@ -87,7 +89,7 @@ class Locator:
 
     def waypoints(self, way: Way) -> tuple[Waypoint, ...]:
         """What the driver says of this way; nothing where its driver is not deployed."""
-        if way.driver in self.deployment.unavailable:
+        if self.deployment.why_not(way.driver, way.access, way.placement):
             return ()
         return drivers.known()[way.driver].path(way.placement, way.access)
 
@@ -103,7 +105,9 @@ class Locator:
 
     def _find(self, way: Way, waypoint: Waypoint) -> tuple[Spot, ...]:
         host = way.host(waypoint.end)
-        if waypoint.space in (Space.NETWORK, Space.INGRESS):
+        if waypoint.space is Space.ESP:
+            return (Spot(waypoint, host, ESP, waypoint.name, 0),)
+        if waypoint.space in (Space.NETWORK, Space.BALANCER, Space.INGRESS):
             path = self._sandbox(way, waypoint)
             return self._spots(waypoint, host, f"sandbox:{path}", path, waypoint.name)
         if waypoint.space is Space.CONTAINER:
@@ -112,6 +116,8 @@ class Locator:
             name = waypoint.name
             if waypoint.by is By.ADDRESS:
                 name = self._own_link(way, waypoint).name
+            elif waypoint.by is By.OUTWARD:
+                name = self._way_out(way, waypoint).name
             return self._spots(waypoint, host, key, identity, name)
         return self._spots(waypoint, host, HOST, "", self._on_host(way, waypoint, host))
 
@@ -148,14 +154,26 @@ class Locator:
             raise HostError(host, f"{task.service} has no interface with an address on {network}")
         return found
 
+    def _way_out(self, way: Way, waypoint: Waypoint) -> Link:
+        """The container's interface that is on none of the networks that it was attached to."""
+        host, task = way.host(waypoint.end), self.task(way, waypoint.end)
+        known = set(task.addresses.values())
+        for one in self._at(host, task.container_id).links:
+            if one.name != "lo" and one.addresses and not known.intersection(one.addresses):
+                return one
+        raise HostError(host, f"{task.service} has no interface besides those of its networks")
+
     def _bridge(self, way: Way, waypoint: Waypoint, host: str) -> str:
+        if self.network(way, waypoint) == DEFAULT_NETWORK:
+            return DEFAULT_BRIDGE
         return f"br-{self._network_id(way, waypoint, host)}"[: len("br-") + NAME_LENGTH]
 
     def _sandbox(self, way: Way, waypoint: Waypoint) -> str:
         if waypoint.space is Space.INGRESS:
             return f"{SANDBOXES}/ingress_sbox"
         identity = self._network_id(way, waypoint, way.host(waypoint.end))
-        return f"{SANDBOXES}/{f'1-{identity}'[:NAME_LENGTH]}"
+        prefix = "lb_" if waypoint.space is Space.BALANCER else "1-"
+        return f"{SANDBOXES}/{f'{prefix}{identity}'[:NAME_LENGTH]}"
 
     def _network_id(self, way: Way, waypoint: Waypoint, host: str) -> str:
         network = self.network(way, waypoint)

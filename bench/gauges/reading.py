@@ -17,6 +17,7 @@ from bench.model import CoreUse
 from bench.remote.api import Machine
 
 HOST = "host"
+ESP = "esp"
 FREQUENCIES = "frequencies"
 # Seconds that a reading may take: it holds up the run.
 WITHIN = 5.0
@@ -46,6 +47,15 @@ for word; do
     sandbox:*)
       printf '\n==> %s <==\n' "$word"
       nsenter --net="${word#sandbox:}" cat /proc/net/dev 2>&1 ;;
+    esp)
+      printf '\n==> esp <==\n'
+      # Of what is printed the counts alone are let out: the keys are there, too.
+      if said=$(ip -s xfrm state 2>&1); then
+        printf '%s\n' "$said" | sed -n 's/^[[:space:]]*\([0-9]*\)(bytes), .*/\1/p'
+        echo end
+      else
+        printf '%s\n' "$said" | tail -n 1
+      fi ;;
   esac
 done
 exit 0
@@ -53,21 +63,24 @@ exit 0
 
 _TITLE = re.compile(r"^==> (.+) <==$", re.MULTILINE)
 _PROCESS = re.compile(r"/proc/(\d{1,10})/net/dev", re.ASCII)
+_COUNT = re.compile(r"\d{1,20}", re.ASCII)
 _FREQUENCY = re.compile(r"/sys/devices/system/cpu/cpu(\d{1,5})/cpufreq/scaling_cur_freq", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
     """Whose interfaces to read beside the host's own: processes' (``pids``, in the host's own
-    numbering) and those of network namespaces that are named by a file (``sandboxes``)."""
+    numbering) and those of network namespaces that are named by a file (``sandboxes``). With
+    ``esp`` also what the host's IPsec associations carried."""
 
     pids: tuple[int, ...] = ()
     sandboxes: tuple[str, ...] = ()
+    esp: bool = False
 
     def keys(self) -> tuple[str, ...]:
         """The names of these namespaces in a Reading."""
         named = (*(f"pid:{pid}" for pid in self.pids), *(f"sandbox:{at}" for at in self.sandboxes))
-        return tuple(dict.fromkeys(named))
+        return tuple(dict.fromkeys((*named, *((ESP,) if self.esp else ()))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +94,8 @@ class Reading:
     None where the kernel does not tell; ``frequency`` in Hz per core where asked for and known.
 
     ``counters`` holds bytes received and sent together by namespace (``host``, ``pid:1234``,
-    ``sandbox:/run/docker/netns/1-x``) and interface; ``unreadable`` says by namespace why it is
-    missing there.
+    ``sandbox:/run/docker/netns/1-x``; ``esp`` for IPsec) and interface; ``unreadable`` says by
+    namespace why it is missing there.
     """
 
     at: float
@@ -144,6 +157,12 @@ def parse(output: bytes) -> Reading:
             devices[key] = _namespace(text)
         except ParseError as fault:
             unreadable[key] = fault.what
+    encrypted: dict[str, dict[str, int]] = {}
+    if ESP in sections:
+        try:
+            encrypted[ESP] = {ESP: _carried(sections[ESP])}
+        except ParseError as fault:
+            unreadable[ESP] = fault.what
     own = [key for key in devices if key == HOST or _own_process(key, devices)]
     return Reading(
         at=proc.leading(_required(sections, "/proc/uptime")),
@@ -158,7 +177,8 @@ def parse(output: bytes) -> Reading:
         counters={
             key: {name: device.moved for name, device in found.items()}
             for key, found in devices.items()
-        },
+        }
+        | encrypted,
         unreadable=unreadable,
     )
 
@@ -179,6 +199,14 @@ def _namespace(text: str) -> dict[str, proc.Device]:
         # What nsenter said instead.
         raise ParseError(" ".join(text.split())[-200:] or "nothing was printed")
     return proc.devices(text.removeprefix("\n"))
+
+
+def _carried(text: str) -> int:
+    """The bytes of all associations together: a number for each and a last line."""
+    words = text.split()
+    if words[-1:] != ["end"] or not all(map(_COUNT.fullmatch, words[:-1])):
+        raise ParseError(" ".join(words)[-200:] or "nothing was printed")
+    return sum(map(int, words[:-1]))
 
 
 def _own_process(key: str, devices: Mapping[str, Mapping[str, proc.Device]]) -> bool:

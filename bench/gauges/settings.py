@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from bench import drivers, workloads
-from bench.deploy import CLIENT, Deployment, Place
+from bench.deployment import CLIENT, Deployment, Place
 from bench.errors import NetbenchError
 from bench.gauges.locate import LOOK_WITHIN, Locator
 from bench.gauges.way import Spot, Way, ways_of
@@ -20,7 +20,7 @@ from bench.model import Access, PathFacts, Placement, Plan
 from bench.plan import pairs
 from bench.remote.api import Completed, Machine
 from bench.remote.fleet import Fleet
-from bench.waypoint import By, End, Space
+from bench.waypoint import By, End, Space, Waypoint
 
 # The features of ethtool(8) that decide how large the packets are that the kernel handles, and who
 # cuts and checks them.
@@ -106,12 +106,18 @@ def parse_listening(text: str, port: int) -> bool:
 
 def publication(nat: str, listeners: str, port: int) -> str:
     """How a published port reaches its container, from what NAT and LISTENERS print."""
-    forwarded = parse_forwarded(nat, port)
+    forwarded, listening = parse_forwarded(nat, port), parse_listening(listeners, port)
     if forwarded:
-        return forwarded
-    if parse_listening(listeners, port):
+        # What its own bridge's containers send does not match that rule where the proxy is on.
+        return f"{forwarded}, docker-proxy beside it" if listening else forwarded
+    if listening:
         return f"tcp port {port} has a listener (docker-proxy); whether by DNAT, root can tell"
     return f"tcp port {port} has neither a listener nor a DNAT rule that can be read"
+
+
+def _publishes(waypoint: Waypoint) -> bool:
+    """Whether what is published on a host enters the driver's network there."""
+    return waypoint.by is By.BRIDGE or (waypoint.by is By.OUTWARD and waypoint.end is End.SERVER)
 
 
 def _printed(machine: Machine, argv: tuple[str, ...]) -> str:
@@ -152,7 +158,7 @@ class _Settings:
                 mtu=spot.mtu,
                 offloads=parse_features(told[self.question(spot)].get(f"if:{spot.interface}", "")),
                 route=published.get((driver, spot.host), "")
-                if spot.waypoint.by is By.BRIDGE
+                if _publishes(spot.waypoint)
                 else parse_route(told[self.question(spot)].get(f"to:{peer}", "")),
             )
             for (driver, *_), (spot, peer) in rows.items()
@@ -170,7 +176,7 @@ class _Settings:
         for way in sorted(ways, key=lambda way: order[way.driver]):
             for spot in self.locator.locate(way).spots:
                 key = (way.driver, spot.host, spot.waypoint.where, spot.interface)
-                if spot.waypoint.carries:
+                if spot.waypoint.carries and spot.waypoint.space is not Space.ESP:
                     found.setdefault(key, (spot, self.peer(way, spot)))
         return found
 
@@ -211,7 +217,8 @@ class _Settings:
         for cell in self.plan.cells:
             if cell.access is not Access.PUBLISHED_HOST:
                 continue
-            offset = workloads.known()[cell.workload].port + workloads.PUBLISHED
+            published = drivers.known()[cell.driver].published
+            offset = workloads.known()[cell.workload].port + published
             for pair in pairs(self.plan):
                 key = (cell.driver, pair.server)
                 ports.setdefault(key, {})[self.deployment.port_base + offset] = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.deploy import CLIENT, SERVER, Place
+from bench.deployment import CLIENT, Place, server_role
 from bench.model import Access, Cell, HostPair, Placement, Plan
 from bench.plan import pairs
 from bench.waypoint import End, Waypoint
@@ -23,7 +23,8 @@ class Way:
         return self.pair.client_for(self.placement) if end is End.CLIENT else self.pair.server
 
     def place(self, end: End) -> Place:
-        return Place(self.driver, CLIENT if end is End.CLIENT else SERVER, self.host(end))
+        role = CLIENT if end is End.CLIENT else server_role(self.access)
+        return Place(self.driver, role, self.host(end))
 
 
 @dataclass(frozen=True, slots=True)

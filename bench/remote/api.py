@@ -80,7 +80,8 @@ class Mount:
 class ServiceSpec:
     """One Swarm service of one task, pinned to a node.
 
-    ``published`` maps ports of the container to ports of the host (host mode, no routing mesh);
+    ``published`` maps ports of the container to ports of the host (host mode), ``mesh`` to ports
+    of the routing mesh; ``endpoint_mode`` is ``dnsrr`` or ``vip``, which the mesh needs;
     ``stop_grace`` is how many seconds its process has to end before it is killed.
     """
 
@@ -94,12 +95,28 @@ class ServiceSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     tmpfs: tuple[Mount, ...] = ()
     stop_grace: float = 1.0
+    mesh: Mapping[int, int] = field(default_factory=dict)
+    endpoint_mode: str = "dnsrr"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSpec:
+    """One container that no swarm looks after; ``network`` is ``none`` or ``container:ID``."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    network: str
+    labels: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    tmpfs: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """The newest task of a service. ``state`` is Swarm's (new ... running, failed, rejected);
-    ``message`` its error, if any; ``addresses`` by network name, without prefix length."""
+    ``message`` its error, if any; ``addresses`` by network name, without prefix length. With
+    ``alone`` it is a container that no swarm looks after."""
 
     service: str
     state: str
@@ -108,6 +125,12 @@ class Task:
     container_id: str
     addresses: Mapping[str, str]
     task_id: str = ""
+    alone: bool = False
+
+    @property
+    def container_name(self) -> str:
+        """What Swarm calls the container of the one task of a service."""
+        return f"{self.service}.1.{self.task_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +213,10 @@ class Engine(Protocol):
         ...
 
     def create_service(self, spec: ServiceSpec) -> str: ...
+
+    def run_container(self, spec: ContainerSpec) -> str:
+        """Create a container and start it; returns its id. One that cannot start is removed."""
+        ...
 
     def tasks(self, label: str) -> tuple[Task, ...]:
         """The newest task of each service that carries ``label`` (``key=value``).

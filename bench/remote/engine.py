@@ -13,7 +13,15 @@ import requests
 from bench.drivers.base import NetworkSpec
 from bench.errors import EngineError
 from bench.remote import wire
-from bench.remote.api import Completed, EngineFacts, Labelled, Node, ServiceSpec, Task
+from bench.remote.api import (
+    Completed,
+    ContainerSpec,
+    EngineFacts,
+    Labelled,
+    Node,
+    ServiceSpec,
+    Task,
+)
 from bench.remote.dial import DialAdapter, Dialer
 from bench.remote.execute import Execution
 from bench.remote.faults import refused, told
@@ -123,6 +131,17 @@ class DockerEngine:
 
     def create_service(self, spec: ServiceSpec) -> str:
         return str(self._post("/services/create", wire.service(spec), f"service {spec.name}")["ID"])
+
+    def run_container(self, spec: ContainerSpec) -> str:
+        path, doing = f"/containers/create?name={spec.name}", f"container {spec.name}"
+        made = str(self._post(path, wire.container(spec), doing)["Id"])
+        try:
+            with told(self._connection, doing):
+                self._client(SWARM).start(made)
+        except EngineError:
+            self.remove(Labelled("container", made, spec.name, spec.labels))
+            raise
+        return made
 
     def tasks(self, label: str) -> tuple[Task, ...]:
         # Tasks do not carry their service's labels, so the services have to be asked for first.

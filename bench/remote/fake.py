@@ -17,6 +17,7 @@ from bench.errors import EngineError, HostUnreachable
 from bench.model import Host
 from bench.remote.api import (
     Completed,
+    ContainerSpec,
     EngineFacts,
     Labelled,
     Node,
@@ -208,6 +209,16 @@ class FakeMachine:
         self._managed().services[key] = spec
         return key
 
+    def run_container(self, spec: ContainerSpec) -> str:
+        self._alive()
+        if any(word in spec.name for word in self.refuses_services):
+            raise EngineError(self.host.name, f"container {spec.name} is refused")
+        joined = spec.network.removeprefix("container:")
+        if joined != "none" and joined not in self.own:
+            raise EngineError(self.host.name, f"No such container: {joined}")
+        self.own[spec.name] = Labelled("container", spec.name, spec.name, dict(spec.labels))
+        return spec.name
+
     def tasks(self, label: str) -> tuple[Task, ...]:
         key, _, value = label.partition("=")
         swarm = self._managed()
@@ -238,6 +249,8 @@ class FakeMachine:
         for number, spec in enumerate(services, start=1000):
             if spec.name == container:
                 return number
+        if container in self.own:
+            return 2000 + list(self.own).index(container)
         raise EngineError(self.host.name, f"No such container: {container}")
 
     def set_cpus(self, container: str, cpus: str) -> None:

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.drivers.base import NetworkSpec
-from bench.remote.api import EngineFacts, Labelled, Node, ServiceSpec, SwarmState, Task
+from bench.remote.api import (
+    ContainerSpec,
+    EngineFacts,
+    Labelled,
+    Mount,
+    Node,
+    ServiceSpec,
+    SwarmState,
+    Task,
+)
 
 SWARM_PORT = 2377
 _SECOND = 1_000_000_000
@@ -59,14 +68,12 @@ def service(spec: ServiceSpec) -> dict[str, Any]:
         "Env": [f"{name}={value}" for name, value in spec.environment.items()],
         "Labels": dict(spec.labels),
         "StopGracePeriod": round(spec.stop_grace * _SECOND),
-        "Mounts": [
-            {"Type": "tmpfs", "Target": mount.target, "TmpfsOptions": {"SizeBytes": mount.size}}
-            for mount in spec.tmpfs
-        ],
+        "Mounts": _mounts(spec.tmpfs),
     }
     ports = [
-        {"Protocol": "tcp", "TargetPort": target, "PublishedPort": port, "PublishMode": "host"}
-        for target, port in spec.published.items()
+        {"Protocol": "tcp", "TargetPort": target, "PublishedPort": port, "PublishMode": mode}
+        for mode, ports in (("host", spec.published), ("ingress", spec.mesh))
+        for target, port in ports.items()
     ]
     return {
         "Name": spec.name,
@@ -78,8 +85,31 @@ def service(spec: ServiceSpec) -> dict[str, Any]:
             "Networks": [{"Target": spec.network}],
         },
         "Mode": {"Replicated": {"Replicas": 1}},
-        "EndpointSpec": {"Mode": "dnsrr", "Ports": ports},
+        "EndpointSpec": {"Mode": spec.endpoint_mode, "Ports": ports},
     }
+
+
+def container(spec: ContainerSpec) -> dict[str, Any]:
+    """The body of ``POST /containers/create``: started again if it ends, as a task would be."""
+    return {
+        "Image": spec.image,
+        "Entrypoint": list(spec.command),
+        "Cmd": [],
+        "Env": [f"{name}={value}" for name, value in spec.environment.items()],
+        "Labels": dict(spec.labels),
+        "HostConfig": {
+            "NetworkMode": spec.network,
+            "RestartPolicy": {"Name": "unless-stopped"},
+            "Mounts": _mounts(spec.tmpfs),
+        },
+    }
+
+
+def _mounts(tmpfs: Iterable[Mount]) -> list[dict[str, Any]]:
+    return [
+        {"Type": "tmpfs", "Target": mount.target, "TmpfsOptions": {"SizeBytes": mount.size}}
+        for mount in tmpfs
+    ]
 
 
 def facts(info: Mapping[str, Any]) -> EngineFacts:
@@ -133,13 +163,13 @@ def newest_tasks(
 
 
 def addresses(container: Mapping[str, Any]) -> dict[str, str]:
-    """From ``GET /containers/ID/json``: IPv4 addresses by network name, without the swarm's own
-    gateway network."""
+    """From ``GET /containers/ID/json``: IPv4 addresses by network name, that of the routing mesh
+    among them, without the swarm's own gateway network."""
     networks = (container.get("NetworkSettings") or {}).get("Networks") or {}
     return {
         str(name): str(found["IPAddress"])
         for name, found in networks.items()
-        if found.get("IPAddress") and name not in ("docker_gwbridge", "ingress")
+        if found.get("IPAddress") and name != "docker_gwbridge"
     }
 
 

@@ -156,11 +156,31 @@ def tools(info: RunInfo) -> Facts:
 
 
 def networks(info: RunInfo) -> Facts:
-    """The networks by driver."""
+    """The networks by driver, and what fits between the hosts below them."""
     return [
-        (printable(name), printable(", ".join(f"{key}: {value}" for key, value in facts.items())))
-        for name, facts in info.networks.items()
+        *((("Between the hosts", _underlay(info)),) if info.underlay else ()),
+        *(
+            (printable(name), printable(", ".join(f"{key}: {it}" for key, it in facts.items())))
+            for name, facts in info.networks.items()
+        ),
     ]
+
+
+def _underlay(info: RunInfo) -> str:
+    """The path MTUs, paths that are alike together."""
+    alike: dict[str, list[str]] = {}
+    for one in info.underlay:
+        words = {
+            "open": f"packets of {one.size} bytes arrive",
+            "smaller": f"{one.largest} bytes arrive, routers refuse {one.size}",
+            "black-hole": f"black hole: {one.largest} bytes arrive, {one.size} vanish",
+        }.get(one.outcome, "path MTU not found out")
+        alike.setdefault(words, []).append(f"{one.source} -> {one.target}")
+    asked = {"auto": "", "default": "; the networks have Docker's own MTU (--mtu default)"}
+    set_to = asked.get(info.plan.mtu, f"; the networks were made for {info.plan.mtu} bytes (--mtu)")
+    several = len(alike) > 1
+    told = [f"{words} ({', '.join(at)})" if several else words for words, at in alike.items()]
+    return printable("; ".join(told) + set_to)
 
 
 def paths(found: Sequence[PathFacts]) -> Grid:

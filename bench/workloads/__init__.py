@@ -7,10 +7,6 @@ from functools import cache
 from bench.registry import choose, discover
 from bench.workloads.base import Workload
 
-# How far above a server's port on the host's own network lies the one that is published for the
-# same server in a container's network.
-PUBLISHED = 100
-
 
 @cache
 def known() -> dict[str, Workload]:

@@ -12,7 +12,7 @@ import jinja2
 import pytest
 from ruamel.yaml import YAML
 
-from bench import workloads
+from bench import drivers, workloads
 from bench.facts.between import SWARM_TCP, SWARM_UDP
 from bench.facts.preflight import ports_of
 from bench.inventory import load_inventory
@@ -58,7 +58,7 @@ def test_the_firewall_has_the_ports_that_netbench_knows() -> None:
     defaults = _yaml(FIREWALL / "defaults/main.yml")
     assert tuple(defaults["firewall_swarm_tcp"]) == SWARM_TCP
     assert tuple(defaults["firewall_swarm_udp"]) == SWARM_UDP
-    assert defaults["firewall_published"] == workloads.PUBLISHED
+    assert defaults["firewall_published"] == drivers.known()["bridge"].published
     known = sorted(one.port for one in workloads.known().values())
     assert sorted(defaults["firewall_offsets"]) == known, "add a new workload's port there too"
     base = load_inventory(EXAMPLE).port_base

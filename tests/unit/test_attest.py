@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import drivers, workloads
-from bench.deploy import CLIENT, SERVER, Deployment, Place
+from bench.deployment import CLIENT, SERVER, Deployment, Place
 from bench.drivers.base import Driver
 from bench.errors import EngineError, HostUnreachable, ParseError
 from bench.gauges import settings
@@ -18,7 +18,7 @@ from bench.gauges.attest import Attested, Attestor, bound, complaint
 from bench.gauges.links import parse_links
 from bench.gauges.reading import Reading, Sources
 from bench.gauges.way import Spot, way_of
-from bench.model import Cell, CoreUse, Host, HostPair, Placement
+from bench.model import Access, Cell, CoreUse, Host, HostPair, Placement
 from bench.plan import make_plan
 from bench.remote.api import Completed, Task
 from bench.remote.fleet import Fleet
@@ -149,7 +149,7 @@ def deployed(*names: str) -> Deployment:
 
 
 def cell(driver: str, placement: Placement) -> Cell:
-    return Cell(driver, drivers.known()[driver].access[placement], placement, "iperf3-tcp")
+    return Cell(driver, drivers.known()[driver].accesses[placement][0], placement, "iperf3-tcp")
 
 
 @pytest.fixture
@@ -175,7 +175,8 @@ def spots(attestor: Attestor, driver: str, placement: Placement) -> list[tuple[s
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_every_driver_describes_each_of_its_paths_from_the_client_on(driver: Driver) -> None:
-    for placement, access in driver.access.items():
+    ways = [(at, access) for at, every in driver.accesses.items() for access in every]
+    for placement, access in ways:
         path = driver.path(placement, access)
         carrying = [waypoint for waypoint in path if waypoint.carries]
         assert carrying
@@ -187,6 +188,10 @@ def test_every_driver_describes_each_of_its_paths_from_the_client_on(driver: Dri
             assert set(ends) == {End.CLIENT, End.SERVER}
         for waypoint in path:
             assert (waypoint.by is By.NAME) == bool(waypoint.name)
+        if access in (Access.PUBLISHED_INGRESS, Access.PUBLISHED_INGRESS_OTHER):
+            assert any(waypoint.space is Space.INGRESS for waypoint in carrying)
+        if access is Access.VIP:
+            assert any(waypoint.space is Space.BALANCER for waypoint in carrying)
 
 
 @pytest.mark.parametrize(
@@ -565,6 +570,12 @@ def test_features_and_routes_are_read() -> None:
     [
         (NAT, "", 15380, "tcp port 15380 by DNAT to 172.19.0.3:15280, 2 connections so far"),
         (NAT, "", 15301, "tcp port 15301 by DNAT to 172.19.0.3:15201"),
+        (
+            NAT,
+            "   0: 00000000:3BC5 00000000:0000 0A 00000000:00000000",
+            15301,
+            "tcp port 15301 by DNAT to 172.19.0.3:15201, docker-proxy beside it",
+        ),
         (
             "",
             LISTENING,

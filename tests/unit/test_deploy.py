@@ -52,7 +52,7 @@ def test_the_overlay_never_overlaps_what_the_hosts_use(taken: list[IPv4Network])
 
 
 def test_hosts_that_use_every_private_address_leave_none_for_the_overlay() -> None:
-    with pytest.raises(DeployError, match="no /24 is free"):
+    with pytest.raises(DeployError, match="no two /24 are free"):
         choose_site(
             [facts("a", 1500)],
             {"a": nets("10.0.0.0/8", "172.16.0.0/12"), "b": nets("192.168.0.0/16")},

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.capability import Capability
 from bench.cli.check import command
 from bench.errors import EngineError, HostError, HostUnreachable, NetbenchError
 from bench.facts import Report, check
+from bench.facts.kernel import KERNEL
 from bench.facts.pairs import sizes
 from bench.facts.preflight import clock_skew, ports_of
 from bench.facts.verdict import judge_path
@@ -54,6 +56,7 @@ class Machine:
     free: int = 80 * GIB
     ahead: float = 0.0
     python: bool = True
+    kernel: str = "".join(f"{one} yes it was tried\n" for one in Capability)
     lost_at: str = ""
     in_use: Mapping[tuple[str, int], str] = field(default_factory=dict)
     swarm_label: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +95,7 @@ class Machine:
             "printenv SSH_CONNECTION": lambda: Completed(1, b"", b""),
             "date +%s.%N": lambda: f"{self.world.clock.now + self.ahead:.9f}\n",
             "id -u": lambda: f"{self.user}\n",
+            " ".join(KERNEL.argv): lambda: self.kernel,
             "sudo -n true": lambda: Completed(0 if self.sudo else 1, b"", b""),
             "env LC_ALL=C df -B1 --output=avail /var/lib/docker": lambda: f"Avail\n{self.free}\n",
         }
@@ -491,6 +495,14 @@ def test_a_host_that_is_lost_on_the_way(world: World, command: str) -> None:
     assert lines(report) == ["c: the connection was lost; see if it is up"]
     assert [one.reachable for one in report.hosts] == [True, True, False]
     assert {(one.source, one.target) for one in report.ports} == {("a", "b"), ("b", "a")}
+
+
+def test_what_kernels_lack_is_a_warning_and_in_the_report(world: World) -> None:
+    world["b"].kernel = world["b"].kernel.replace("esp4 yes it was tried", "esp4 no no algorithm")
+    report = world.check()
+    assert report.ok
+    assert lines(report)[0].startswith("b: the kernel has no ESP with AES-GCM (IPsec) (no algo")
+    assert [dict(one.lacking) for one in report.hosts] == [{}, {"esp4": "no algorithm"}, {}]
 
 
 def test_one_cause_is_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,53 @@ def test_a_damaged_namespace_is_unreadable_and_the_rest_stands() -> None:
     assert found.counters["host"]["eth0"] == 7649720444
 
 
+@pytest.mark.parametrize(
+    ("said", "counted", "why"),
+    [
+        ("7300\n128\nend\n", 7428, ""),
+        ("end\n", 0, ""),
+        ("", None, "nothing was printed"),
+        ("sh: 1: ip: not found\n", None, "ip: not found"),
+        ("RTNETLINK answers: Operation not permitted\n", None, "not permitted"),
+        ("7300\n", None, "7300"),
+    ],
+)
+def test_what_esp_carried_is_a_sum_or_unreadable(said: str, counted: int | None, why: str) -> None:
+    found = parse((text() + "\n==> esp <==\n" + said).encode())
+    if counted is None:
+        assert why in found.unreadable["esp"]
+        assert "esp" not in found.counters
+    else:
+        assert found.counters["esp"] == {"esp": counted}
+
+
+# As `ip -s xfrm state` prints an association of Docker's (iproute2 6.1), its key made up.
+STATE = """src 10.0.0.1 dst 10.0.0.2
+\tproto esp spi 0x1f2e3d4c(523124044) reqid 13681891(0x00d0c4e3) mode transport
+\treplay-window 0 seq 0x00000000 flag  (0x00000000)
+\taead rfc4106(gcm(aes)) 0x5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e5e (160 bits) 64
+\tanti-replay context: seq 0x0, oseq 0x5, bitmap 0x00000000
+\tlifetime config:
+\t  limit: soft (INF)(bytes), hard (INF)(bytes)
+\t  limit: soft (INF)(packets), hard (INF)(packets)
+\tlifetime current:
+\t  7300(bytes), 5(packets)
+\t  add 2026-11-23 10:00:00 use 2026-11-23 10:00:01
+\tstats:
+\t  replay-window 0 replay 0 failed 0
+"""
+
+
+def test_of_what_ip_prints_the_counts_alone_leave_the_host(tmp_path: Path) -> None:
+    stand_in = tmp_path / "ip"
+    stand_in.write_text(f"#!/bin/sh\ncat <<'END'\n{STATE}{STATE}END\n")
+    stand_in.chmod(0o755)
+    there = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(argv(Sources(esp=True)), capture_output=True, check=True, env=there)
+    assert b"5e5e" not in done.stdout + done.stderr
+    assert parse(done.stdout).counters["esp"] == {"esp": 14600}
+
+
 @settings(deadline=None, max_examples=150)
 @given(
     case=st.sampled_from(CASES),

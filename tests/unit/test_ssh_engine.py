@@ -1,6 +1,7 @@
 """The words of the Docker API, the engine's errors, and asking many hosts at once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,7 +21,7 @@ from bench.errors import (
 )
 from bench.model import Host
 from bench.remote import wire
-from bench.remote.api import Completed, Mount, ServiceSpec
+from bench.remote.api import Completed, ContainerSpec, Mount, ServiceSpec
 from bench.remote.dial import DialFailedError
 from bench.remote.engine import DockerEngine
 from bench.remote.fake import FakeWorld
@@ -131,10 +132,42 @@ def test_a_containers_addresses_leave_out_the_swarms_own_gateway() -> None:
     networks = {
         "net": {"IPAddress": "172.19.0.2"},
         "docker_gwbridge": {"IPAddress": "172.18.0.3"},
+        "ingress": {"IPAddress": "10.0.0.9"},
         "host": {"IPAddress": ""},
     }
     found = wire.addresses({"NetworkSettings": {"Networks": networks}})
-    assert found == {"net": "172.19.0.2"}
+    assert found == {"net": "172.19.0.2", "ingress": "10.0.0.9"}
+
+
+def test_ports_of_the_host_and_of_the_mesh_are_published_each_in_its_mode() -> None:
+    spec = ServiceSpec(
+        "s", "i", ("c",), "net", "n", {}, published={80: 15380}, mesh={80: 16280, 1: 16201}
+    )
+    body = wire.service(replace(spec, endpoint_mode="vip"))["EndpointSpec"]
+    assert body["Mode"] == "vip"
+    assert [
+        (one["PublishMode"], one["TargetPort"], one["PublishedPort"]) for one in body["Ports"]
+    ] == [
+        ("host", 80, 15380),
+        ("ingress", 80, 16280),
+        ("ingress", 1, 16201),
+    ]
+    assert wire.service(spec)["EndpointSpec"]["Mode"] == "dnsrr"
+
+
+def test_a_container_of_its_own_takes_what_a_service_would_give_it() -> None:
+    spec = ContainerSpec(
+        "c", "sha256:i", ("serve", "x"), "container:abc", {"l": "v"}, {"E": "1"}, (Mount("/s", 9),)
+    )
+    body = wire.container(spec)
+    assert body["Image"] == "sha256:i"
+    # The command takes the place of the image's entrypoint, as a service's does.
+    assert (body["Entrypoint"], body["Cmd"]) == (["serve", "x"], [])
+    assert body["Labels"] == {"l": "v"}
+    assert body["Env"] == ["E=1"]
+    assert body["HostConfig"]["NetworkMode"] == "container:abc"
+    assert body["HostConfig"]["RestartPolicy"] == {"Name": "unless-stopped"}
+    assert body["HostConfig"]["Mounts"][0]["TmpfsOptions"] == {"SizeBytes": 9}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import drivers, workloads
+from bench.capability import Capability
 from bench.drivers.base import Driver, Site, SiteHost
 from bench.errors import ParseError, UsageError
 from bench.model import Access, Measurement, Placement
@@ -75,13 +76,22 @@ def test_driver_contract(driver: Driver) -> None:
     assert drivers.known()[driver.name] is driver
     assert driver.title
     assert driver.needs
-    assert set(driver.access) <= set(Placement)
-    assert driver.access
-    assert set(driver.access.values()) <= set(Access)
+    assert set(driver.accesses) <= set(Placement)
+    assert driver.accesses
+    for placement, ways in driver.accesses.items():
+        assert ways
+        assert len(set(ways)) == len(ways)
+        assert set(ways) <= set(Access)
+        # A published port is one of the host's: nobody reaches it without one to publish on.
+        assert (Access.PUBLISHED_HOST not in ways) or driver.published % 100 == 0 < driver.published
+        if placement is Placement.SAME_HOST:
+            assert Access.PUBLISHED_INGRESS_OTHER not in ways
     network = driver.network(SITE)
     hosts = [SiteHost(index, f"h{index}", "eth1") for index in range(3)]
     locals_ = [driver.host_network(SITE, host) for host in hosts]
     assert (network is None) == (driver.existing is not None)
+    assert driver.requires <= set(Capability)
+    assert not (driver.shares_namespace and Placement.CROSS_HOST in driver.accesses)
     if network is not None:
         assert network.scope == "swarm"
         assert network.from_config == any(locals_)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from bench import drivers
-from bench.analysis.display import ratio_span, treatment
+from bench.analysis.display import is_ceiling, ratio_span, treatment
 from bench.analysis.flags.flag import BEATING, LINE_TOLERANCE, Flag, Kind, Severity
 from bench.analysis.summary import CellSummary, Outcome, Summary
 from bench.analysis.verdict import Kind as Judged
@@ -138,7 +138,10 @@ def _beats_host(summary: Summary) -> Iterator[Flag]:
 
 
 def _beats(row: CellSummary) -> bool:
-    if row.verdict.kind is not Judged.BETTER or row.cell.aa or row.ratio_ci is None:
+    # A namespace of nothing but a loopback has less to do than the host's, not more.
+    if row.verdict.kind is not Judged.BETTER or row.cell.aa or is_ceiling(row.cell):
+        return False
+    if row.ratio_ci is None:
         return False
     low, high = row.ratio_ci
     near = low if row.metric.better is Better.HIGHER else 1 / high
