@@ -113,9 +113,11 @@ def paths(results: Iterable[PathMtu], networks: Mapping[str, DataNetwork]) -> li
         if path.outcome is Outcome.NOT_TRIED:
             untried.setdefault(path.detail, []).append(f"{path.source} -> {path.target}")
             continue
-        fate = "vanish" if path.outcome is Outcome.BLACK_HOLE else "are too large for the path"
+        hole = path.outcome is Outcome.BLACK_HOLE
+        fate = "vanish" if hole else "are too large for the path"
         note = f", {path.detail}" if path.detail else ""
-        what = f"packets of {path.size} bytes {fate}, {path.largest} bytes arrive{note}"
+        name = "black hole: " if hole else ""
+        what = f"{name}packets of {path.size} bytes {fate}, {path.largest} bytes arrive{note}"
         hint = f"set the MTU of the data interfaces to {path.largest} on both"
         if target.mtu < path.size:
             there = f"{target.interface} of {path.target} has MTU {target.mtu}"

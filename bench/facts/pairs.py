@@ -105,6 +105,7 @@ def _target(
         "tcp": ports.tcp,
         "udp": ports.udp,
         "sizes": sizes(networks[source].mtu, networks[target].mtu),
+        "most": min(networks[source].mtu, networks[target].mtu),
     }
 
 

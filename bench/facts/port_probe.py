@@ -165,22 +165,24 @@ def send(config: "Json") -> "Json":
         for target in config["targets"]:
             number, address = target["to"], target["address"]
             tried = {size: code for to, size, code, _ in answer["ping"] if to == number}
-            for size, code, text in _narrowed(pool, address, tried, ends):
+            for size, code, text in _narrowed(pool, address, tried, target["most"], ends):
                 answer["ping"].append([number, size, code, text])
     return answer
 
 
 def _narrowed(
-    pool: ThreadPoolExecutor, address: str, tried: "Tried", ends: float
+    pool: ThreadPoolExecutor, address: str, tried: "Tried", most: int, ends: float
 ) -> "list[tuple[int, int, str]]":
-    """Between the largest size that arrived and the next that did not, the very largest: several
-    sizes at a time, until none is left or time is up; nothing where all arrived, or none."""
+    """Between the largest size that arrived and the next that did not, the very largest, ``most``
+    at the most: several sizes at a time, until none is left or time is up. Interfaces may take
+    more than their MTU, which nobody can rely on; nothing is tried where all arrived, or none."""
     found = []
     while time.monotonic() < ends:
         good = max((size for size, code in tried.items() if code == 0), default=None)
         bad = min((size for size, code in tried.items() if good and size > good), default=None)
-        if good is None or bad is None or bad - good <= 1:
+        if good is None or bad is None or min(bad, most + 1) - good <= 1:
             break
+        bad = min(bad, most + 1)
         step = max(1, (bad - good) // (AT_ONCE + 1))
         sizes = list(range(good + step, bad, step))[:AT_ONCE]
         answers = list(pool.map(lambda it: _ping(address, it), sizes))
