@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import capability, drivers, isolation, probe, routes, workloads
+from bench.analysis.display import treatment
+from bench.analysis.likeness import differences
 from bench.capability import Capability
 from bench.deployment import Deployment, mesh_port, mesh_refusal
 from bench.drivers.base import MTU_OPTION, Driver, Site, SiteHost
@@ -22,6 +24,7 @@ from bench.facts.network import require_parent
 from bench.matrix import parse_accesses, refuse_idle, ways
 from bench.model import (
     Access,
+    Cell,
     Host,
     HostFacts,
     HostPair,
@@ -34,6 +37,7 @@ from bench.plan import make_plan
 from bench.remote.api import Completed, ServiceSpec
 from bench.remote.fake import FakeMachine, FakeWorld
 from bench.remote.fleet import Fleet
+from bench.report import setup
 from bench.site import choose_site, parse_mtu
 from bench.store import StoredRun, load
 from tests.unit.test_runner import NAMES, go, iperf3_report, world
@@ -464,6 +468,22 @@ def test_the_mtu_that_was_asked_for_is_recorded(hosts: FakeWorld, tmp_path: Path
     stored = measured(hosts, tmp_path, planned(("overlay",), (), mtu="default"))
     assert stored.info.plan.mtu == "default"
     assert MTU_OPTION not in stored.info.networks["overlay"]
+    fitted = replace(stored.info, plan=replace(stored.info.plan, mtu="auto"))
+    (said,) = differences(fitted, stored.info)
+    assert said.matters
+    assert str(said) == "MTU of the networks (--mtu): auto in BASE, default in NEW"
+    below = (UnderlayPath("a", "b", 1500, 1437, "black-hole"),)
+    facts = dict(setup.networks(replace(stored.info, underlay=below)))
+    assert facts["Between the hosts"] == (
+        "black hole: 1437 bytes arrive, 1500 vanish; the networks have Docker's own MTU "
+        "(--mtu default)"
+    )
+
+
+def test_a_namespace_of_nothing_but_loopback_is_called_the_ceiling() -> None:
+    assert treatment(Cell("none", Access.DIRECT, SAME, "w")) == "none (ceiling)"
+    assert treatment(Cell("overlay", Access.VIP, SAME, "w")) == "overlay (vip)"
+    assert treatment(Cell("bridge", Access.DIRECT, SAME, "w")) == "bridge"
 
 
 @given(st.text(max_size=60) | st.just('[{"ifname": 1, "addr_info": [1]}]'))
