@@ -50,7 +50,8 @@ part sysctls; sysctl -a 2>/dev/null | grep -v _count |
     grep -v -E '^(fs[.](dentry|inode|file|quota|aio)|kernel[.](random|ns_last_pid|pty|sched)|vm[.])'
 part offloads; cat /proc/irq/*/smp_affinity_list
 part files; find /etc /home /opt /root /srv /usr/local /var/lib /var/spool -xdev -not -type d \
-    -not -path '/etc/*-' -not -path /etc/mtab -not -path '/root/.ansible/*' -not -path '/var/lib/apt/*' \
+    -not -path '/etc/*-' -not -path /etc/mtab -not -path '/root/.ansible/*' \
+    -not -path '/var/lib/apt/*' \
     -not -path '/var/lib/dpkg/*' -not -path '/var/lib/systemd/*' -not -path '/var/lib/wtmpdb/*' \
     -print0 | sort -z | xargs -0 sha256sum 2>/dev/null
 part folders; find /etc /home /opt /run /srv /usr/local /var/lib -xdev -type d \
@@ -62,7 +63,8 @@ part folders; find /etc /home /opt /run /srv /usr/local /var/lib -xdev -type d \
 STAYS = re.compile(
     r"[*](filter|nat|mangle|raw)|:(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) ACCEPT"
     r"|(nf|nft|xt|ip|ip6|ipt|x|ip6t|iptable|ip6table|br|inet|tcp|udp|xfrm)_[A-Za-z0-9_]+"
-    r"|bridge|veth|vxlan|macvlan|ipvlan|overlay|esp4|ip6_udp_tunnel|libcrc32c|stp|llc|net[.](netfilter|bridge|ipv4[.]vs|nf_conntrack)[._].*"
+    r"|bridge|veth|vxlan|macvlan|ipvlan|overlay|esp4|ip6_udp_tunnel|libcrc32c|stp|llc"
+    r"|net[.](netfilter|bridge|ipv4[.]vs|nf_conntrack)[._].*"
 )
 
 
