@@ -1,5 +1,5 @@
 # netbench: what a user and a developer run. `make demo` and `make test` need nothing before them.
-.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test bench bench-trust lock clean
+.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test test-vm bench bench-trust lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,7 +7,8 @@ BIN := .venv/bin
 help:
 	@echo "make demo    a lab of three hosts, the comparison, its report; leaves nothing running"
 	@echo "make test    the whole test suite, the real lab included"
-	@echo "make check   ruff, mypy, import-linter"
+	@echo "make test-vm the tests that need virtual machines (docs/vm-lab.md says how long)"
+	@echo "make check   ruff, mypy, import-linter, ansible-lint"
 	@echo "make bench   what netbench itself costs, measured"
 	@echo "make bench-trust   whether netbench's verdicts hold, tried on the lab; writes docs/trust.md"
 	@echo "make venv    .venv with netbench, from requirements.lock"
@@ -45,6 +46,7 @@ check: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline --config-file ansible/.ansible-lint ansible
 
 unit: dev
 	$(BIN)/pytest tests/unit tests/golden
@@ -54,6 +56,21 @@ lab: dev
 
 test: check
 	$(BIN)/pytest
+
+# Not a part of `test`: docs/vm-lab.md says how long it takes. Figures and log are kept. All of it on Debian 13, and
+# the machines themselves, their drivers and functions on Debian 12's kernel and engine as well.
+test-vm: SHELL := /bin/bash
+test-vm: .SHELLFLAGS := -o pipefail -c
+test-vm: dev
+	@scripts/prerequisites vm
+	kept=$(CURDIR)/results/test-vm-$$(date -u +%Y%m%d-%H%M%S) && mkdir -p "$$kept" && \
+	    export NETBENCH_VM_KEPT=$$kept && failed=0 && \
+	    for suite in trixie bookworm; do \
+	        tests=tests/vm; \
+	        test $$suite = trixie || tests="tests/vm/test_machines.py tests/vm/test_measure.py tests/vm/test_functions.py"; \
+	        NETBENCH_VM_SUITE=$$suite $(BIN)/pytest $$tests --timeout 3600 --durations 0 \
+	            --junit-xml "$$kept/$$suite.xml" 2>&1 | tee "$$kept/$$suite.log" || failed=1; \
+	    done; exit $$failed
 
 bench: dev
 	scripts/bench

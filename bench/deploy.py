@@ -20,6 +20,7 @@ from bench.remote.api import Labelled, Machine, Mount, ServiceSpec, Task
 from bench.remote.fleet import Fleet
 from bench.swarm import Swarm
 
+# For as long as no task gets any further.
 TASKS_WITHIN = 60.0
 REPLACED_WITHIN = 5.0
 # A task counts as running when it has been seen so for this long: one that ends at once was too.
@@ -253,8 +254,20 @@ class _Deployer:
         attempts: dict[str, set[str]] = {name: set() for name in places}
         said: dict[str, str] = dict.fromkeys(places, "no task was made")
         settled_at: float | None = None
+        reached: dict[str, tuple[str, str]] = {}
         while True:
             found = {task.service: task for task in self.manager.tasks(selector)}
+            # A slow host starts many containers one after the other: it is waited for while it
+            # gets on. How often one task may begin anew has its own limit; Swarm goes on with those
+            # that were given up, which is no reason to wait.
+            states = {
+                name: (found[name].task_id, found[name].state)
+                for name, place in places.items()
+                if name in found and place.driver not in self.unavailable
+            }
+            if states != reached:
+                reached = states
+                deadline = time.monotonic() + TASKS_WITHIN
             waiting = {
                 name: place
                 for name, place in places.items()

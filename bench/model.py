@@ -46,7 +46,9 @@ class Host:
 
     ``None`` means "not said in the inventory": ``~/.ssh/config`` and then SSH's defaults decide.
     ``data_address`` and ``data_interface`` name the network to measure on, for machines that have
-    several; when neither is given it is the network that ``address`` is on.
+    several; when neither is given it is the network that ``address`` is on. ``line_rate`` is what
+    that network's link carries in bit/s, where its interface does not tell; ``emulated_link`` says
+    in words what its link is made to be like, where somebody shapes it.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Host:
     data_address: str | None = None
     data_interface: str | None = None
     macvlan_parent: str | None = None
+    line_rate: float | None = None
+    emulated_link: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +298,9 @@ class HostFacts:
     """What a host is made of: enough to say whether two runs were made on the same kind of thing.
 
     ``memory`` in bytes, ``data_mtu`` in bytes; ``link_speed`` of the data interface in bit/s where
-    a real device tells it.
+    a real device or the inventory tells it. ``tuning`` has what the playbooks' tuning has in
+    force, a word each (``gro=off``); a machine that is as it came has none. ``emulated_link`` says
+    in words what its link is made to be like, empty where nobody shapes it.
     """
 
     name: str
@@ -310,6 +316,8 @@ class HostFacts:
     cpu_model: str = ""
     storage_driver: str = ""
     link_speed: float | None = None
+    tuning: tuple[str, ...] = ()
+    emulated_link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,13 @@ from bench.remote.api import Completed
 from bench.remote.fleet import Fleet
 
 PROBE_WITHIN = 10.0
+# A slow host may need all of that for one try, at a moment when its networks still settled.
+LEAST_TRIES = 3
 POLL = 0.15
+# How long a probe waits for an answer, and how much longer its process may take to begin and end:
+# eight begin at once, which takes an emulated processor 8 s.
 PATIENCE = 3
+STARTS_WITHIN = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +80,17 @@ def patiently(fleet: Fleet, deployment: Deployment, path: Path) -> str:
     Raises HostUnreachable where the client's host is lost.
     """
     deadline = time.monotonic() + PROBE_WITHIN
-    while True:
+    for tries in itertools.count(1):
         try:
             why = _probe(fleet, deployment, path)
         except HostUnreachable:
             raise
         except NetbenchError as fault:
             why = str(fault)
-        if not why or time.monotonic() > deadline:
-            return why
+        if not why or (tries >= LEAST_TRIES and time.monotonic() > deadline):
+            break
         time.sleep(POLL)
+    return why
 
 
 def _probe(fleet: Fleet, deployment: Deployment, path: Path) -> str:
@@ -94,7 +101,8 @@ def _probe(fleet: Fleet, deployment: Deployment, path: Path) -> str:
     echo = workloads.known()["http-echo"]
     address, port = deployment.endpoint(path.cell, path.pair, echo.port)
     argv: tuple[str, ...] = ("netbench-probe", address, str(port), str(PATIENCE))
-    tried = engine.exec(client.container_id, argv, timeout=PATIENCE + 5.0)
+    within = PATIENCE + STARTS_WITHIN
+    tried = engine.exec(client.container_id, argv, timeout=within)
     answered = tried.stdout.decode(errors="replace").strip()
     if tried.exit_code != 0:
         return tried.stderr.decode(errors="replace").strip() or answered
@@ -104,7 +112,7 @@ def _probe(fleet: Fleet, deployment: Deployment, path: Path) -> str:
     argv = workload.probe(*deployment.endpoint(path.cell, path.pair, workload.port))
     if not argv:
         return ""
-    return _complaint(argv[0], engine.exec(client.container_id, argv, timeout=PATIENCE + 5.0))
+    return _complaint(argv[0], engine.exec(client.container_id, argv, timeout=within))
 
 
 def _complaint(tool: str, tried: Completed) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 # Between the bounds of an interval, and in place of a value that does not exist.
@@ -17,6 +18,13 @@ _PREFIXES = {
     "s/k": ((1.0, "s/k"), (1e-3, "ms/k"), (1e-6, "µs/k")),
     "1/s": ((1e6, "M/s"), (1e3, "k/s"), (1.0, "/s")),
 }
+
+
+# The slowest and the fastest link that can be meant, in bit/s.
+SLOWEST, FASTEST = 1e5, 4e11
+
+_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,9})?) ?([kmgt]?)bit(?:/s|ps)?", re.ASCII | re.IGNORECASE)
+_RATE_SIZES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +74,12 @@ def human(value: float, unit: str) -> str:
     return f"{scale.text(value)} {scale.unit}"
 
 
+def exact(value: float, unit: str) -> str:
+    """One value with its unit, to nine digits and without zeros at the end: 2.5 Gbit/s."""
+    scale = scale_for(value, unit)
+    return f"{scale.apply(value):.9g} {scale.unit}"
+
+
 def lasting(seconds: float) -> str:
     """A stretch of time as people say it: 45 s, 10 min, 1 h 30 min."""
     whole = round(seconds)
@@ -82,3 +96,17 @@ def percent(share: float) -> str:
     """A share in percent with two leading digits: 0.4 %, 2.1 %, 18 %."""
     hundredths = share * 100
     return f"{hundredths:.0f} %" if hundredths >= 9.95 else f"{hundredths:.2g} %"
+
+
+def bit_rate(text: str) -> float:
+    """A link's rate in bit/s, written 100mbit, 2.5gbit or as ``exact`` writes it. ValueError, which
+    says what to write, for anything else."""
+    found = _RATE.fullmatch(text.strip())
+    if not found:
+        raise ValueError("write a rate like 100mbit or 2.5gbit")
+    rate = float(found[1]) * _RATE_SIZES[found[2].lower()]
+    if not SLOWEST <= rate <= FASTEST:
+        raise ValueError(
+            f"write a rate from {exact(SLOWEST, 'bit/s')} to {exact(FASTEST, 'bit/s')}"
+        )
+    return rate

@@ -50,6 +50,8 @@ _FACTS: tuple[tuple[str, _Told], ...] = (
     ("Docker engine", lambda host: host.engine),
     ("operating system", lambda host: host.os),
     ("MTU of the data network", lambda host: f"{host.data_mtu} bytes"),
+    ("tuning", lambda host: ", ".join(host.tuning) or "none"),
+    ("link emulation", lambda host: host.emulated_link or "none"),
     ("link speed", lambda host: "" if not host.link_speed else human(host.link_speed, "bit/s")),
 )
 # Facts that older runs, or hosts that do not tell, are without: not known is not different.

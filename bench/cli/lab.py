@@ -7,9 +7,11 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
+from bench.cli._types import Delay, Loss, Rate
 from bench.errors import LabError
 
 NAME = click.option("--name", default="lab", show_default=True, help="The lab's name.")
@@ -30,18 +32,62 @@ def command() -> None:
 
 
 @command.command()
-@click.option("--hosts", type=click.IntRange(1, 32), help="How many hosts.  [default: 3]")
+@click.option(
+    "--hosts",
+    type=click.IntRange(1, 32),
+    help="How many hosts.  [default: 3, or 2 virtual machines]",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["namespace", "vm"]),
+    default="namespace",
+    show_default=True,
+    help="What a host is: namespaces of this machine, or a virtual machine with its own kernel.",
+)
+@click.option(
+    "--suite",
+    type=click.Choice(["trixie", "bookworm"]),
+    help="Debian in the virtual machines.  [default: trixie]",
+)
+@click.option("--bare", is_flag=True, help="Virtual machines without Docker, for Ansible.")
+@click.option(
+    "--memory",
+    type=click.IntRange(384, 65536),
+    metavar="MIB",
+    help="Memory of each virtual machine.  [default: 768]",
+)
+@click.option(
+    "--filter-macs",
+    is_flag=True,
+    help="Let only a virtual machine's own MAC address pass, as clouds do.",
+)
 @NAME
 @INVENTORY
-def up(hosts: int | None, name: str, inventory: Path | None) -> None:
-    """Bring a lab up and write its inventory. A lab that is up already stays as it is."""
+def up(hosts: int | None, backend: str, name: str, inventory: Path | None, **machine: Any) -> None:
+    """Bring a lab up and write its inventory. A lab that is up already stays as it is.
+
+    Virtual machines take minutes where their processor has to be emulated, and once more minutes
+    to build their image from Debian packages.
+    """
+    wanted = {key: value for key, value in machine.items() if value}
+    if wanted and backend != "vm":
+        option = next(iter(wanted)).replace("_", "-")
+        raise click.UsageError(f"--{option} is for --backend vm")
     _become_root()
     from bench.lab import lifecycle
     from bench.lab.handout import Owner
+    from bench.lab.layout import Machines
 
     begun = time.monotonic()
     where = _inventory(name, inventory)
-    lab, already = lifecycle.up(name, hosts, where, Owner.invoking(os.environ))
+    lab, already = lifecycle.up(
+        name,
+        hosts,
+        where,
+        Owner.invoking(os.environ),
+        machines=Machines(**wanted) if backend == "vm" else None,
+        tell=lambda line: click.echo(f"netbench: {line}", err=True),
+    )
     count = "1 host" if lab.size == 1 else f"{lab.size} hosts"
     took = "already" if already else f"after {time.monotonic() - begun:.1f} s"
     click.echo(f"lab {name}: {count} up {took}: {', '.join(lab.hosts)}")
@@ -61,7 +107,8 @@ def status(name: str) -> None:
     found = lifecycle.status(name)
     if found is None:
         raise LabError(f"there is no lab {name}", f"run `netbench lab up --name {name}`")
-    table = Table("host", "address", "sshd", "dockerd", "containers", "pids", "state")
+    links = found.lab.links
+    table = Table("host", "address", "sshd", "dockerd", "containers", "pids", "state", "link")
     for host in found.hosts:
         table.add_row(
             host.name,
@@ -71,6 +118,7 @@ def status(name: str) -> None:
             str(host.containers) if host.engine else "-",
             str(host.pids),
             host.problem or "up",
+            links[host.name].words if host.name in links else "-",
         )
     # Into a file or a pipe there is no edge to fold at.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
@@ -91,11 +139,62 @@ def down(name: str, inventory: Path | None, *, everything: bool) -> None:
     _become_root()
     from bench.lab import lifecycle
 
+    failed = False
     for label in lifecycle.every() if everything else [name]:
-        if lifecycle.down(label, _inventory(label, inventory)):
-            click.echo(f"lab {label}: down, nothing is left of it")
+        try:
+            existed = lifecycle.down(label, _inventory(label, inventory))
+        except LabError as fault:
+            if not everything:
+                raise
+            # One that cannot go now is no reason to leave the others.
+            click.echo(f"netbench: {fault}", err=True)
+            failed = True
         else:
-            click.echo(f"lab {label}: there is none")
+            left = "down, nothing is left of it" if existed else "there is none"
+            click.echo(f"lab {label}: {left}")
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+@command.command()
+@NAME
+@click.option("--rate", type=Rate(), help="What it carries each way, like 1gbit or 100mbit.")
+@click.option("--delay", type=Delay(), help="How much later a packet arrives, like 10ms.")
+@click.option("--loss", type=Loss(), help="The share of packets that never arrives, like 0.1%.")
+@click.option("--host", "hosts", multiple=True, help="Only this host's link; can be repeated.")
+@click.option("--off", is_flag=True, help="Take away what was set.")
+def link(
+    name: str,
+    rate: float | None,
+    delay: float | None,
+    loss: float | None,
+    hosts: tuple[str, ...],
+    *,
+    off: bool,
+) -> None:
+    """Make the lab's links like the ones you will have, or show what they are made like.
+
+    A rate is an Ethernet's, frames included: TCP gets 94 % of it. Delay and loss are those of one
+    packet on its way from one host to another; there and back it is delayed twice. What is given
+    replaces what was set before. Traffic of the controller is not affected. Runs record it.
+    """
+    wanted = [value for value in (rate, delay, loss) if value is not None]
+    if off and wanted:
+        raise click.UsageError("--off goes with none of --rate, --delay and --loss")
+    if hosts and not (off or wanted):
+        raise click.UsageError("--host needs --rate, --delay, --loss or --off")
+    if wanted and not any(wanted):
+        raise click.UsageError("no delay and no loss is no link to speak of: use --off")
+    _become_root()
+    from bench.lab import link as links
+    from bench.lab.layout import Link
+
+    if off or wanted:
+        found = links.shape(name, None if off else Link(rate, delay or 0.0, loss or 0.0), hosts)
+    else:
+        found = links.look(name)
+    for host in found.hosts:
+        click.echo(f"{host}: {found.links[host].words if host in found.links else 'as it is'}")
 
 
 def _inventory(name: str, given: Path | None) -> Path:

@@ -64,8 +64,26 @@ def parse_link_speed(text: str) -> float | None:
     return None if speed <= 0 or speed in _NO_SPEED else speed * 1e6
 
 
+def parse_tuning(text: str) -> tuple[str, ...]:
+    """The playbooks' record of tuning: a line a setting, tab-separated; the third part is told."""
+    words = set()
+    for line in text.splitlines():
+        match = re.fullmatch(r"[^\t]+\t[^\t]*\t([\w.-]+=[\w,.-]+)", line, re.ASCII)
+        if not match:
+            raise ParseError(f"no record of tuning: {line!r:.60}")
+        words.add(match[1])
+    return tuple(sorted(words))
+
+
 CPU_MODEL = Fact(("env", "LC_ALL=C", "lscpu", "-J"), parse_cpu_model, "install util-linux")
 CLOCK = Fact(("date", "+%s.%N"), parse_clock)
+# Written by ansible/roles/tuning, and gone when the machine starts anew, like the tuning itself.
+_TUNING = "/run/netbench/tuning"
+TUNING = Fact(
+    ("sh", "-c", f"test ! -e {_TUNING} || cat {_TUNING}"),
+    parse_tuning,
+    f"take the tuning back with ansible/teardown.yml, or remove {_TUNING}",
+)
 USER_ID = Fact(("id", "-u"), parse_user_id)
 
 
@@ -110,7 +128,10 @@ def gather(machine: Machine) -> HostFacts:
         data_mtu=network.mtu,
         cpu_model=_cpu_model(machine),
         storage_driver=engine.storage_driver,
-        link_speed=_link_speed(machine, network.interface),
+        # Of a virtual interface, or one whose provider allows less, only the inventory can tell.
+        link_speed=machine.host.line_rate or _link_speed(machine, network.interface),
+        emulated_link=machine.host.emulated_link,
+        tuning=ask(machine, TUNING),
     )
 
 

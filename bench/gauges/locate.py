@@ -24,7 +24,7 @@ from bench.waypoint import By, End, Space, Waypoint
 # Where engines keep the network namespaces that are theirs; names are cut to twelve characters.
 SANDBOXES = "/run/docker/netns"
 NAME_LENGTH = 12
-LOOK_WITHIN = 10.0
+LOOK_WITHIN = 20.0
 ROOT_HINT = "only root can read it: set ansible_become, or log in as root"
 PARALLEL = 8
 

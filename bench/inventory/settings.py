@@ -15,8 +15,15 @@ from bench.errors import InventoryError
 from bench.inventory import sshargs
 from bench.inventory.yamlfile import Var, Where, kind
 from bench.model import Host
+from bench.units import bit_rate
 
-OF_HOST = ("netbench_data_address", "netbench_data_interface", "netbench_macvlan_parent")
+OF_HOST = (
+    "netbench_data_address",
+    "netbench_data_interface",
+    "netbench_macvlan_parent",
+    "netbench_line_rate",
+    "netbench_emulated_link",
+)
 OF_ALL = ("netbench_port_base", "netbench_macvlan_subnet", "netbench_shared_kernel")
 # Each workload's port is a small offset from the base, so the base itself stays below the end.
 PORTS = range(1, 65536)
@@ -117,6 +124,15 @@ class Vars:
             )
         return text
 
+    def rate(self, name: str) -> float | None:
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            return bit_rate(text)
+        except ValueError as fault:
+            raise self.wrong(name, self.found[name], f"is {text!r}", str(fault)) from None
+
     def subnet(self, name: str) -> str | None:
         text = self.text(name)
         if text is None:
@@ -154,6 +170,8 @@ def host(read: Vars) -> Host:
         data_address=read.address("netbench_data_address"),
         data_interface=read.interface("netbench_data_interface"),
         macvlan_parent=read.interface("netbench_macvlan_parent"),
+        line_rate=read.rate("netbench_line_rate"),
+        emulated_link=read.text("netbench_emulated_link") or "",
     )
 
 

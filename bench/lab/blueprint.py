@@ -8,6 +8,7 @@ of the user's must not reach them.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,18 +78,20 @@ def prepare(lab: Lab, host: str, *, host_key: str, authorized: str) -> Path:
             f"/{CGROUP}/{lab.name}/{host}",
         ],
     }  # fmt: skip - options and their values stay side by side
-    return _write(folder, host, furnished=str(folder), files=files, services=services)
+    return write(folder, host, furnished=str(folder), files=files, services=services)
 
 
-def prepare_switch(lab: Lab) -> Path:
-    """The same for the switch, which only holds a network namespace."""
+def prepare_switch(lab: Lab, services: Mapping[str, list[str]] | None = None) -> Path:
+    """The same for the switch, which holds a network namespace and what is served in it."""
     folder = _folders(lab, SWITCH)
     # Frames between hosts are nobody's to filter, and must not pay for being asked.
     files = {
         f"/proc/sys/net/bridge/bridge-nf-call-{family}tables": (0o644, "0\n")
         for family in ("ip", "ip6", "arp")
     }
-    return _write(folder, f"{lab.name}-{SWITCH}", furnished=None, files=files, services={})
+    return write(
+        folder, f"{lab.name}-{SWITCH}", furnished=None, files=files, services=services or {}
+    )
 
 
 def root_can_log_in(passwd: str) -> str:
@@ -141,7 +144,8 @@ def _folders(lab: Lab, host: str) -> Path:
     return folder
 
 
-def _write(folder: Path, hostname: str, **parts: Any) -> Path:
+def write(folder: Path, hostname: str, **parts: Any) -> Path:
+    """Write the specification that process 1 carries out into a host's folder."""
     path = folder / "host.json"
     path.touch(mode=0o600)
     path.write_text(

@@ -20,6 +20,7 @@ from ruamel.yaml import YAML
 
 from bench.errors import LabError
 from bench.lab.layout import DATA_INTERFACE, Lab
+from bench.units import exact
 
 KEY = "id_ed25519"
 KNOWN_HOSTS = "known_hosts"
@@ -86,12 +87,21 @@ def write(lab: Lab, keys: Keys, inventory: Path, owner: Owner) -> None:
         _make(folder, owner, 0o700)
         _put(folder / MARK, _first_line(lab.name), 0o644, owner)
         _put(folder / KEY, keys.private, 0o600, owner)
-        _put(folder / KNOWN_HOSTS, _known_hosts(lab, keys), 0o644, owner)
+        _put(folder / KNOWN_HOSTS, known_hosts(lab, keys), 0o644, owner)
         _put(inventory, _inventory(lab, folder), 0o644, owner)
     except OSError as fault:
         raise LabError(
             f"{fault.filename or inventory}: {fault.strerror}", "choose another with --inventory"
         ) from fault
+
+
+def renew(lab: Lab, inventory: Path) -> None:
+    """Write the inventory anew, for whom it was written before; one that is gone stays away."""
+    if inventory.is_symlink() or not _is_ours(lab.name, inventory):
+        return
+    found = inventory.stat()
+    owner = Owner(found.st_uid, found.st_gid)
+    _put(inventory, _inventory(lab, key_folder(lab.name, inventory)), 0o644, owner)
 
 
 def remove(name: str, inventory: Path) -> bool:
@@ -124,16 +134,20 @@ def _is_ours(name: str, file: Path) -> bool:
 
 
 def _inventory(lab: Lab, folder: Path) -> str:
-    hosts = {
-        name: {"ansible_host": str(address), "netbench_data_interface": DATA_INTERFACE}
-        for name, address in lab.hosts.items()
-    }
+    hosts: dict[str, dict[str, str]] = {}
+    for name, address in lab.hosts.items():
+        hosts[name] = {"ansible_host": str(address), "netbench_data_interface": DATA_INTERFACE}
+        link = lab.links.get(name)
+        if link is not None:
+            hosts[name]["netbench_emulated_link"] = link.words
+            if link.rate:
+                hosts[name]["netbench_line_rate"] = exact(link.rate, "bit/s")
     common = {
         "ansible_user": "root",
         "ansible_ssh_private_key_file": str(folder / KEY),
         "ansible_ssh_common_args": f"-o UserKnownHostsFile={folder / KNOWN_HOSTS}",
         "ansible_python_interpreter": "/usr/bin/python3",
-        "netbench_shared_kernel": True,
+        "netbench_shared_kernel": lab.machines is None,
     }
     yaml = YAML()
     yaml.width = 4096  # one line per setting, however long the path
@@ -142,7 +156,8 @@ def _inventory(lab: Lab, folder: Path) -> str:
     return _first_line(lab.name) + text.getvalue()
 
 
-def _known_hosts(lab: Lab, keys: Keys) -> str:
+def known_hosts(lab: Lab, keys: Keys) -> str:
+    """The text of a ``known_hosts`` file for the lab."""
     return "".join(
         f"{address},{name} {' '.join(keys.hosts[name].split()[:2])}\n"
         for name, address in lab.hosts.items()

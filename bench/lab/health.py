@@ -64,7 +64,7 @@ def wait(lab: Lab, firsts: Mapping[str, int]) -> None:
             if ended.exists():
                 raise failure(lab, host, service, f"ended with {ended.read_text()}")
             if service == "sshd":
-                up = bool(_greeting(str(lab.hosts[host]), TRY_TIMEOUT))
+                up = bool(greeting(str(lab.hosts[host]), TRY_TIMEOUT))
             else:
                 up = bool(_engine(firsts[host], TRY_TIMEOUT)[0])
             if not up:
@@ -97,11 +97,11 @@ def _look(lab: Lab, host: str, first: int | None, timeout: int) -> HostHealth:
         return HostHealth(host, address, "", "", 0, 0)
     version, containers = _engine(first, timeout)
     return HostHealth(
-        host, address, _greeting(address, timeout), version, containers, processes.members(first)
+        host, address, greeting(address, timeout), version, containers, processes.members(first)
     )
 
 
-def _greeting(address: str, timeout: int) -> str:
+def greeting(address: str, timeout: int) -> str:
     """The version that an SSH server announces, ``SSH-2.0-`` left off; empty if none does."""
     try:
         with socket.create_connection((address, 22), timeout=timeout) as connection:

@@ -16,8 +16,8 @@ USER = "user"
 
 def make(lab: Lab) -> None:
     """Make a key for the user and one for each host."""
-    folder = _folder(lab)
-    folder.mkdir(mode=0o700)
+    where = folder(lab)
+    where.mkdir(mode=0o700)
     for owner in (USER, *lab.hosts):
         done = subprocess.run(
             [
@@ -30,7 +30,7 @@ def make(lab: Lab) -> None:
                 "-C",
                 f"netbench lab {lab.name}",
                 "-f",
-                str(folder / owner),
+                str(where / owner),
             ],
             check=False,
             capture_output=True,
@@ -42,11 +42,11 @@ def make(lab: Lab) -> None:
 
 def private(lab: Lab, owner: str) -> str:
     """The private key of a host or of :data:`USER`."""
-    return _read(_folder(lab) / owner)
+    return _read(folder(lab) / owner)
 
 
 def public(lab: Lab, owner: str) -> str:
-    return _read(_folder(lab) / f"{owner}.pub")
+    return _read(folder(lab) / f"{owner}.pub")
 
 
 def for_user(lab: Lab) -> Keys:
@@ -54,7 +54,8 @@ def for_user(lab: Lab) -> Keys:
     return Keys(private(lab, USER), {host: public(lab, host) for host in lab.hosts})
 
 
-def _folder(lab: Lab) -> Path:
+def folder(lab: Lab) -> Path:
+    """Where the keys are, each under its owner's name."""
     return layout.state_folder(lab.name) / "keys"
 
 

@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.units import exact
 
 STATE_ROOT = Path("/run/netbench/lab")
 DATA_ROOT = Path("/var/lib/netbench/lab")
@@ -20,6 +22,7 @@ DATA_ROOT = Path("/var/lib/netbench/lab")
 # which live on the same layer 2.
 UNDERLAY = IPv4Network("198.18.0.0/16")
 CONTROLLER = 254
+PACKAGES = 253
 MAX_HOSTS = 32
 
 DATA_INTERFACE = "eth0"
@@ -40,11 +43,51 @@ def check_name(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Machines:
+    """What makes the hosts virtual machines, and which ones. ``memory`` is in MiB for each.
+
+    ``bare`` ones have no Docker; ``filter_macs`` lets only a machine's own MAC address pass, as
+    clouds do; ``accelerator`` is QEMU's, found when the lab was made.
+    """
+
+    suite: str = "trixie"
+    bare: bool = False
+    memory: int = 768
+    filter_macs: bool = False
+    accelerator: str = "tcg"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a host's link is made to be like: ``rate`` in bit/s, None for what the machine can do;
+    ``delay`` in seconds and ``loss`` as a share for each packet on its way to the host.
+
+    With ``within`` delay and loss are the virtual machine's own doing, on packets it sends: the
+    kernel below cannot do it.
+    """
+
+    rate: float | None = None
+    delay: float = 0.0
+    loss: float = 0.0
+    within: bool = False
+
+    @property
+    def words(self) -> str:
+        parts = [
+            f"rate {exact(self.rate, 'bit/s')}" if self.rate else "",
+            f"delay {exact(self.delay, 's')}" if self.delay else "",
+            f"loss {self.loss * 100:.9g} %" if self.loss else "",
+        ]
+        return ", ".join(filter(None, parts))
+
+
+@dataclass(frozen=True, slots=True)
 class Lab:
     """What a lab is made of. ``subnet`` is the third number of its underlay 198.18.subnet.0/24.
 
-    ``complete`` turns true when every host answered; ``handouts`` are the inventories written for
-    its users, absolute.
+    ``machines`` is None where the hosts are namespaces of this machine. ``complete`` turns true
+    when every host answered; ``handouts`` are the inventories written for its users, absolute;
+    ``links`` has the hosts whose links are shaped.
     """
 
     name: str
@@ -52,6 +95,8 @@ class Lab:
     size: int
     complete: bool = False
     handouts: tuple[Path, ...] = ()
+    machines: Machines | None = None
+    links: Mapping[str, Link] = field(default_factory=dict)
 
     @property
     def network(self) -> IPv4Network:
@@ -66,6 +111,11 @@ class Lab:
     def controller(self) -> IPv4Address:
         """The machine's own address on the underlay."""
         return self.network[CONTROLLER]
+
+    @property
+    def packages(self) -> IPv4Address:
+        """The switch's address on the underlay, where bare machines get packages from."""
+        return self.network[PACKAGES]
 
     @property
     def controller_interface(self) -> str:

@@ -7,6 +7,8 @@ the processes are.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +16,11 @@ from bench.errors import LabError
 from bench.lab import blueprint, cgroups, handout, health, keys, preflight, processes, state, wire
 from bench.lab.handout import Owner
 from bench.lab.health import HostHealth
-from bench.lab.layout import SWITCH, Lab, check_name
+from bench.lab.layout import SWITCH, Lab, Machines, check_name
+from bench.lab.vm import machines as vm
 
 DEFAULT_HOSTS = 3
+DEFAULT_MACHINES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,36 +31,68 @@ class Status:
     hosts: list[HostHealth]
 
 
-def up(name: str, size: int | None, inventory: Path, owner: Owner) -> tuple[Lab, bool]:
+def up(
+    name: str,
+    size: int | None,
+    inventory: Path,
+    owner: Owner,
+    *,
+    machines: Machines | None = None,
+    tell: Callable[[str], None] = lambda _line: None,
+) -> tuple[Lab, bool]:
     """Bring a lab up and write its inventory; returns it, and whether it was up already.
 
-    ``size`` is the number of hosts, None for the number that the lab has or else three;
-    ``inventory`` is absolute. Raises LabError; what was begun has been taken down again then.
+    ``size`` is the number of hosts, None for the number that the lab has or else three (two
+    virtual machines); ``inventory`` is absolute; ``machines`` asks for virtual machines, which take
+    minutes: ``tell`` is told what is being done. Raises LabError; what was begun has been taken
+    down again then.
     """
     check_name(name)
-    preflight.check()
-    with state.locked():
-        lab = state.load(name)
-        if lab is not None and lab.complete:
-            _must_be_well(lab, size)
-            return _hand_out(lab, inventory, owner), True
-        handout.check(name, inventory)
-        _raze(name, lab)
-        taken = {other.subnet for label in state.names() if (other := state.load(label))}
-        lab = Lab(name, wire.free_subnet(taken), size or DEFAULT_HOSTS)
-        state.save(lab)
-        try:
-            _build(lab)
-            lab = replace(_hand_out(lab, inventory, owner), complete=True)
-            state.save(lab)
-        except BaseException:
+    start = _prepare_machines(name, size, machines, tell)
+    with in_words(name), ExitStack() as held:
+        with state.locked():
+            lab = state.load(name)
+            if lab is not None and lab.complete:
+                _must_be_well(lab, size, machines)
+                return _hand_out(lab, inventory, owner), True
+            if machines is not None and start is None:
+                raise LabError(f"lab {name} was taken down in this moment", "run `lab up` again")
+            handout.check(name, inventory)
+            state.check_unclaimed(name)
             _raze(name, lab)
+            taken = {other.subnet for label in state.names() if (other := state.load(label))}
+            lab = Lab(name, wire.free_subnet(taken), _size(size, machines))
+            if start is not None:
+                lab = replace(lab, machines=start.machines)
+            state.save(lab)
+            try:
+                if start is None:
+                    _build(lab)
+                    return _complete(lab, inventory, owner), False
+                held.enter_context(state.claimed(name))
+                vm.begin(lab, start.image)
+            except BaseException:
+                _raze(name, lab)
+                raise
+        # Machines take minutes to come up: other labs must not wait for this one.
+        try:
+            vm.wait(lab, tell)
+            with state.locked():
+                return _complete(lab, inventory, owner), False
+        except BaseException:
+            with state.locked():
+                _raze(name, state.load(name) or lab)
             raise
-        return lab, False
 
 
 def status(name: str) -> Status | None:
-    """How a lab's hosts are; None if there is no such lab.
+    """How a lab's hosts are; None if there is no such lab. Raises LabError as :func:`find` does."""
+    lab = find(name)
+    return None if lab is None else Status(lab, _look(lab))
+
+
+def find(name: str) -> Lab | None:
+    """A lab by its name; None if there is no such lab.
 
     Raises LabError for a lab whose ``up`` is not finished, or left nothing but pieces.
     """
@@ -69,7 +105,7 @@ def status(name: str) -> Status | None:
             f"lab {name} is not complete: its `lab up` is at work, or was cut off",
             f"wait for it, or remove the pieces with `netbench lab down --name {name}`",
         )
-    return Status(lab, health.look(lab))
+    return lab
 
 
 def down(name: str, inventory: Path) -> bool:
@@ -78,7 +114,8 @@ def down(name: str, inventory: Path) -> bool:
     ``inventory`` is where to look for the inventory of a lab that has no record any more.
     """
     check_name(name)
-    with state.locked():
+    with in_words(name), state.locked():
+        state.check_unclaimed(name)
         lab = state.load(name)
         existed = lab is not None or state.traces(name) or bool(processes.found(name))
         _raze(name, lab)
@@ -91,7 +128,45 @@ def every() -> list[str]:
     return sorted({*state.names(), *(process.lab for process in processes.found())})
 
 
+@contextmanager
+def in_words(name: str) -> Iterator[None]:
+    """Make what this machine refuses (room on a disk, say) an error that names it."""
+    try:
+        yield
+    except OSError as fault:
+        about = f"{fault.filename}: " if fault.filename else ""
+        raise LabError(
+            f"lab {name}: {about}{fault.strerror or fault}", "see to that, and run this again"
+        ) from fault
+
+
+def _size(size: int | None, machines: Machines | None) -> int:
+    return size or (DEFAULT_MACHINES if machines else DEFAULT_HOSTS)
+
+
+def _prepare_machines(
+    name: str, size: int | None, machines: Machines | None, tell: Callable[[str], None]
+) -> vm.Start | None:
+    """What the machines start from; None if none are to be started.
+
+    Making it takes minutes, so it is done before the lock.
+    """
+    lab = state.load(name)
+    if machines is None or (lab is not None and lab.complete):
+        return None
+    state.check_unclaimed(name)
+    preflight.check_machines(_size(size, machines), machines.memory)
+    return vm.prepare(machines, tell)
+
+
+def _complete(lab: Lab, inventory: Path, owner: Owner) -> Lab:
+    lab = replace(_hand_out(lab, inventory, owner), complete=True)
+    state.save(lab)
+    return lab
+
+
 def _build(lab: Lab) -> None:
+    preflight.check()
     keys.make(lab)
     authorized = keys.public(lab, keys.USER)
     specs = {SWITCH: blueprint.prepare_switch(lab)}
@@ -108,13 +183,25 @@ def _build(lab: Lab) -> None:
     health.wait(lab, firsts)
 
 
-def _must_be_well(lab: Lab, size: int | None) -> None:
+def _look(lab: Lab) -> list[HostHealth]:
+    return health.look(lab) if lab.machines is None else vm.look(lab)
+
+
+def _must_be_well(lab: Lab, size: int | None, machines: Machines | None) -> None:
+    if machines is not None and (
+        lab.machines is None
+        or replace(machines, accelerator=lab.machines.accelerator) != lab.machines
+    ):
+        raise LabError(
+            f"lab {lab.name} is up with hosts of another kind",
+            f"run `netbench lab down --name {lab.name}` first, or use --name for one beside it",
+        )
     if size not in (None, lab.size):
         raise LabError(
             f"lab {lab.name} is up with another number of hosts ({lab.size}, not {size})",
             f"run `netbench lab down --name {lab.name}` first",
         )
-    for host in health.look(lab):
+    for host in _look(lab):
         if host.problem:
             raise LabError(
                 f"{host.name}: {host.problem}",

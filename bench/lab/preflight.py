@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from bench.errors import LabError
@@ -27,6 +28,24 @@ PACKAGES = {
     "umount": "mount",
     "/usr/bin/python3": "python3",
 }
+# What a lab of virtual machines needs here.
+MACHINE_PACKAGES = {
+    "qemu-system-x86_64": "qemu-system-x86",
+    "mmdebstrap": "mmdebstrap",
+    "mkfs.ext4": "e2fsprogs",
+    "bridge": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+}
+# What shaping a lab's links needs here.
+LINK_PACKAGES = {"ip": "iproute2", "tc": "iproute2", "nsenter": "util-linux"}
+# What QEMU itself takes beside a machine's memory (translated code for the most part), and what a
+# machine may write, both in MiB.
+MACHINE_OVERHEAD = 384
+MACHINE_DISK = 1024
 NAMESPACES = ("net", "mnt", "pid", "uts", "ipc")
 
 
@@ -42,18 +61,12 @@ def package(tool: str) -> str:
     """The Debian package that has ``tool``."""
     if tool == "docker" and _debian() >= 13:
         return "docker-cli"
-    return PACKAGES[tool]
+    return {**PACKAGES, **MACHINE_PACKAGES, **LINK_PACKAGES}[tool]
 
 
 def check() -> None:
     """Raise LabError, naming everything that is missing, if a lab cannot be made here."""
-    missing = [tool for tool in PACKAGES if shutil.which(tool, path=PATH) is None]
-    if missing:
-        packages = sorted({package(tool) for tool in missing})
-        raise LabError(
-            f"the lab needs {', '.join(missing)}, which this machine lacks",
-            f"run `apt-get install {' '.join(packages)}`",
-        )
+    _tools(PACKAGES)
     lacking = _kernel()
     if lacking:
         raise LabError(
@@ -68,6 +81,38 @@ def check() -> None:
         )
 
 
+def check_machines(size: int, memory: int) -> None:
+    """Raise LabError if ``size`` virtual machines of ``memory`` MiB each cannot be made here."""
+    if platform.machine() != "x86_64":
+        raise LabError(
+            f"virtual machines are made on x86_64 only, and this machine is {platform.machine()}",
+            "leave out --backend vm",
+        )
+    _tools(MACHINE_PACKAGES)
+    free = available(Path("/proc/meminfo").read_text())
+    wanted = size * (memory + MACHINE_OVERHEAD)
+    if free < wanted:
+        raise LabError(
+            f"{size} virtual machines of {memory} MiB take {wanted} MiB of memory, and this machine"
+            f" has {free} MiB to spare",
+            "choose fewer with --hosts, or smaller ones with --memory",
+        )
+    root = next(path for path in (layout.DATA_ROOT, *layout.DATA_ROOT.parents) if path.exists())
+    room = shutil.disk_usage(root).free >> 20
+    if room < size * MACHINE_DISK:
+        raise LabError(
+            f"{layout.DATA_ROOT}: {size} virtual machines write up to {size * MACHINE_DISK} MiB"
+            f" there, and only {room} MiB are free",
+            "make room, or choose fewer with --hosts",
+        )
+
+
+def available(meminfo: str) -> int:
+    """How much memory programs can still have, in MiB."""
+    fields = dict(line.split(":", 1) for line in meminfo.splitlines())
+    return int(fields["MemAvailable"].split()[0]) >> 10
+
+
 def filesystem_of(path: Path, mountinfo: str) -> str:
     """The type of the file system that ``path`` is on, or would be on if it were made."""
     best, kind = -1, ""
@@ -78,6 +123,16 @@ def filesystem_of(path: Path, mountinfo: str) -> str:
         if path.is_relative_to(point) and len(point.parts) >= best:
             best, kind = len(point.parts), right.split()[0]
     return kind
+
+
+def _tools(packages: Mapping[str, str]) -> None:
+    missing = [tool for tool in packages if shutil.which(tool, path=PATH) is None]
+    if missing:
+        wanted = sorted({package(tool) for tool in missing})
+        raise LabError(
+            f"the lab needs {', '.join(missing)}, which this machine lacks",
+            f"run `apt-get install {' '.join(wanted)}`",
+        )
 
 
 def _kernel() -> list[str]:

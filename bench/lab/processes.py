@@ -94,6 +94,7 @@ class Nursery:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._ready: set[str] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -111,11 +112,16 @@ class Nursery:
                     with suppress(BrokenPipeError):
                         pipe.close()
 
-    def begin(self, host: str, spec: Path) -> None:
-        """Start process 1 of ``host`` in namespaces of its own, to be furnished by ``spec``."""
+    def begin(self, host: str, spec: Path, *, network: int | None = None) -> None:
+        """Start process 1 of ``host`` in namespaces of its own, to be furnished by ``spec``.
+
+        ``network`` is a process whose network namespace it shares instead of having its own.
+        """
+        shared = [find("nsenter"), f"--net=/proc/{network}/ns/net", "--"]
         command = [
+            *(shared if network else []),
             find("unshare"),
-            "--net",
+            *([] if network else ["--net"]),
             "--mount",
             "--uts",
             "--ipc",
@@ -145,9 +151,14 @@ class Nursery:
             )
 
     def wait_ready(self) -> None:
-        """Wait until all have furnished their namespaces. LabError names the host that has not."""
+        """Wait until all have furnished their namespaces. LabError names the host that has not.
+
+        Can be called again after more of them have begun.
+        """
         deadline = time.monotonic() + READY_TIMEOUT
         for host, child in self._children.items():
+            if host in self._ready:
+                continue
             assert child.stdout is not None
             left = max(0.0, deadline - time.monotonic())
             if not select.select([child.stdout], [], [], left)[0]:
@@ -157,6 +168,7 @@ class Nursery:
                 child.wait()
                 words = self.lab.log(host, "init").read_text(errors="replace").splitlines()
                 raise LabError(f"{host}: could not be furnished: {words[-1] if words else '?'}")
+            self._ready.add(host)
 
     def go(self) -> None:
         """Let all of them start their services."""

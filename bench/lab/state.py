@@ -99,6 +99,40 @@ def locked(timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
         os.close(handle)
 
 
+@contextmanager
+def claimed(name: str) -> Iterator[None]:
+    """Hold the lab ``name``, whose record is there, while its machines come up.
+
+    That takes minutes, in which other labs must not wait for the lock of all labs. The kernel
+    drops the claim when its holder dies.
+    """
+    handle = os.open(_claim(name), os.O_RDONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_unclaimed(name: str) -> None:
+    """Raise LabError if another ``lab up`` is at work on the lab ``name``."""
+    with suppress(FileNotFoundError):
+        handle = os.open(_claim(name), os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError(
+                f"lab {name}: another `netbench lab up` is bringing it up",
+                "wait for it, or interrupt it: it then takes down what it began",
+            ) from None
+        finally:
+            os.close(handle)
+
+
+def _claim(name: str) -> Path:
+    return layout.state_folder(name) / "up.lock"
+
+
 def _remove(folder: Path) -> None:
     try:
         shutil.rmtree(folder)

@@ -8,8 +8,11 @@ switch's namespace goes.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import socket
+import struct
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,19 +24,30 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from bench.errors import LabError
 from bench.lab.layout import DATA_INTERFACE, SWITCH, UNDERLAY, Lab
+from bench.lab.preflight import find
 
 GONE_TIMEOUT = 10.0
 TRUNK = "ctl"
+BRIDGE = "br0"
+# From the kernel's if_tun.h.
+TUNSETIFF, TUNSETPERSIST = 0x400454CA, 0x400454CB
+IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
 # The shortest prefix, in bits, of a route that is a network's and not a part of the default's.
 WIDEST = 8
 
 
 def free_subnet(taken: set[int]) -> int:
-    """The first 198.18.X.0/24 that no other lab has and that no address or route here overlaps."""
+    """The first 198.18.X.0/24 that no other lab has and that no address or route here overlaps.
+
+    One whose interface would have a name that is there already is not free either.
+    """
     with IPRoute() as machine:
         used = list(_networks(machine))
+        names = {link.get_attr("IFLA_IFNAME") for link in machine.get_links()}
     for subnet, network in enumerate(UNDERLAY.subnets(new_prefix=24)):
-        if subnet not in taken and not any(network.overlaps(other) for other in used):
+        if subnet in taken or Lab("", subnet, 0).controller_interface in names:
+            continue
+        if not any(network.overlaps(other) for other in used):
             return subnet
     raise LabError(
         f"every /24 of {UNDERLAY} is in use on this machine",
@@ -43,27 +57,90 @@ def free_subnet(taken: set[int]) -> int:
 
 def connect(lab: Lab, firsts: Mapping[str, int]) -> None:
     """Wire the hosts, whose process 1s are ``firsts``, and this machine to the switch."""
-    prefix = lab.network.prefixlen
-    with IPRoute() as machine, _inside(firsts[SWITCH]) as switch:
-        with _needs("bridge"):
-            switch.link("add", ifname="br0", kind="bridge", br_stp_state=0)
-        bridge = switch.link_lookup(ifname="br0")[0]
-        ports = {TRUNK: (lab.controller_interface, os.getpid())}
-        ports |= {
-            f"port{number}": (DATA_INTERFACE, firsts[host])
-            for number, host in enumerate(lab.hosts, start=1)
-        }
-        for port, (end, pid) in ports.items():
-            with _needs("veth"):
-                peer = {"ifname": end, "net_ns_pid": pid}
-                switch.link("add", ifname=port, kind="veth", peer=peer)
-            switch.link("set", ifname=port, master=bridge, state="up")
-        switch.link("set", index=bridge, state="up")
-        _address(machine, lab.controller_interface, f"{lab.controller}", prefix)
+    ports = {
+        port(number): (DATA_INTERFACE, firsts[host])
+        for number, host in enumerate(lab.hosts, start=1)
+    }
+    with _switch(lab, firsts[SWITCH]) as (switch, bridge):
+        for name, (end, pid) in ports.items():
+            _cable(switch, bridge, name, end, pid)
     for host, address in lab.hosts.items():
         with _inside(firsts[host]) as own:
             own.link("set", ifname="lo", state="up")
-            _address(own, DATA_INTERFACE, f"{address}", prefix)
+            _address(own, DATA_INTERFACE, f"{address}", lab.network.prefixlen)
+
+
+def connect_taps(lab: Lab, first: int) -> None:
+    """Make the switch, whose process 1 is ``first``, with a tap for each host and a cable to here.
+
+    The switch has an address of its own, for what it serves.
+    """
+    with _switch(lab, first) as (switch, bridge):
+        switch.link("set", index=switch.link_lookup(ifname="lo")[0], state="up")
+        _address(switch, BRIDGE, f"{lab.packages}", lab.network.prefixlen)
+        for number in range(1, lab.size + 1):
+            with ThreadPoolExecutor(max_workers=1) as thread:
+                thread.submit(_tap_in, first, port(number)).result()
+            switch.link("set", ifname=port(number), master=bridge, state="up")
+
+
+def only_mac(first: int, name: str, mac: str) -> None:
+    """Let only frames from and to ``mac`` (and to many) through a port of the switch, whose process
+    1 is ``first``: what clouds do with each machine's interface."""
+    enter = [find("nsenter"), f"--net=/proc/{first}/ns/net", "--", find("bridge")]
+    for words in (
+        ["fdb", "replace", mac, "dev", name, "master", "static"],
+        ["link", "set", "dev", name, "learning", "off", "flood", "off", "locked", "on"],
+    ):
+        done = subprocess.run([*enter, *words], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise LabError(
+                f"{name}: MAC addresses cannot be filtered here: {done.stderr.strip()}",
+                "that takes Linux 5.18 and iproute2 5.18 or newer; leave out --filter-macs",
+            )
+
+
+def port(number: int) -> str:
+    """The switch's end of the wire of the host with that number, counted from 1."""
+    return f"port{number}"
+
+
+@contextmanager
+def _switch(lab: Lab, first: int) -> Iterator[tuple[IPRoute, int]]:
+    """Make the bridge and this machine's cable to it; what is wired within is up at the end."""
+    with IPRoute() as machine, _inside(first) as switch:
+        with _needs("bridge"):
+            switch.link("add", ifname=BRIDGE, kind="bridge", br_stp_state=0)
+        bridge = switch.link_lookup(ifname=BRIDGE)[0]
+        _cable(switch, bridge, TRUNK, lab.controller_interface, os.getpid())
+        yield switch, bridge
+        switch.link("set", index=bridge, state="up")
+        _address(machine, lab.controller_interface, f"{lab.controller}", lab.network.prefixlen)
+
+
+def _cable(switch: IPRoute, bridge: int, name: str, end: str, pid: int) -> None:
+    """A cable from the switch's port ``name`` to the interface ``end`` where ``pid`` is."""
+    with _needs("veth"):
+        switch.link("add", ifname=name, kind="veth", peer={"ifname": end, "net_ns_pid": pid})
+    switch.link("set", ifname=name, master=bridge, state="up")
+
+
+def _tap_in(pid: int, name: str) -> None:
+    """Make a tap in the network namespace of a process. Leaves the calling thread there."""
+    netns.setns(f"/proc/{pid}/ns/net", flags=0, fork=False)
+    try:
+        # struct ifreq: the name, and flags in a union that fills it up to 40 bytes.
+        request = struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI)
+        handle = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(handle, TUNSETIFF, request)
+            fcntl.ioctl(handle, TUNSETPERSIST, 1)
+        finally:
+            os.close(handle)
+    except OSError as fault:
+        raise LabError(
+            f"/dev/net/tun: {fault.strerror}", "load the module tun; virtual machines need it"
+        ) from fault
 
 
 def disconnect(lab: Lab) -> None:

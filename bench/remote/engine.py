@@ -19,8 +19,9 @@ from bench.remote.execute import Execution
 from bench.remote.faults import refused, told
 from bench.remote.ssh import Connection
 
-# Seconds without an answer until a call fails: for questions, for joining and leaving swarms (which
-# the engine itself gives up after 20 to 30), and between two signs of life of an image transfer.
+# Seconds without an answer until a call fails: for questions; for joining and leaving swarms (which
+# the engine itself gives up after 20 to 30) and what the manager has to write down, of which a busy
+# one has many before it; and between two signs of life of an image transfer.
 ASK = 20
 SWARM = 60
 TRANSFER = 300
@@ -231,7 +232,7 @@ class DockerEngine:
     def _post(self, path: str, body: Mapping[str, Any], doing: str) -> dict[str, Any]:
         """A call that the SDK has no or not the whole of: it knows no config-only networks, and
         sends the controller's registry passwords along with services."""
-        client = self._client()
+        client = self._client(SWARM)
         with told(self._connection, doing):
             answer = client.post(
                 f"{_URL}/v{client.api_version}{path}", json=body, timeout=client.timeout

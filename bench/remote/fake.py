@@ -29,6 +29,10 @@ Tool = Callable[["FakeMachine", str, Sequence[str]], Completed]
 Command = Callable[["FakeMachine", Sequence[str]], Completed | None]
 
 
+# Where bench.facts.host asks for the playbooks' tuning.
+_TUNING = "/run/netbench/tuning"
+
+
 @dataclass
 class FakeSwarm:
     """A swarm: which hosts are in it, and what its manager was asked for."""
@@ -81,6 +85,7 @@ class FakeMachine:
         self.commands: dict[tuple[str, ...], str] = {
             ("ip", "-j", "addr", "show"): json.dumps([_interface(host.address)]),
             ("ip", "-j", "route", "show"): "[]",
+            ("sh", "-c", f"test ! -e {_TUNING} || cat {_TUNING}"): "",
         }
 
     @property

@@ -107,11 +107,14 @@ def _reading(end: RunEnd) -> Iterator[tuple[str, str]]:
 
 def hosts(found: Sequence[HostFacts]) -> Grid:
     """The machines."""
+    # Few are tuned: an empty column would only be in the way.
+    tuned = any(host.tuning for host in found)
     return Grid(
         "Hosts",
         (
             *("Host", "System", "Kernel", "Docker", "Storage", "CPU", "CPUs", "Memory"),
             *("Data network", "Line", "MTU"),
+            *(("Tuning",) if tuned else ()),
         ),
         tuple(
             Row(
@@ -125,14 +128,21 @@ def hosts(found: Sequence[HostFacts]) -> Grid:
                     str(host.cpus),
                     f"{number(host.memory / 2**30)} GiB",
                     printable(f"{host.data_address} ({host.data_interface})"),
-                    human(host.link_speed, "bit/s") if host.link_speed else NOTHING,
+                    _line(host),
                     str(host.data_mtu),
+                    *((printable(", ".join(host.tuning)) or NOTHING,) if tuned else ()),
                 )
             )
             for host in found
         ),
         texts=6,
     )
+
+
+def _line(host: HostFacts) -> str:
+    if host.emulated_link:
+        return f"emulated: {printable(host.emulated_link)}"
+    return human(host.link_speed, "bit/s") if host.link_speed else NOTHING
 
 
 def tools(info: RunInfo) -> Facts:

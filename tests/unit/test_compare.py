@@ -419,6 +419,8 @@ def told(run: Path) -> RunInfo:
         ("operating system", lambda info: with_host(info, os="Debian GNU/Linux 13")),
         ("MTU of the data network", lambda info: with_host(info, data_mtu=9000)),
         ("link speed", lambda info: with_host(info, link_speed=25e9)),
+        ("link emulation", lambda info: with_host(info, emulated_link="delay 10 ms")),
+        ("tuning", lambda info: with_host(info, tuning=("gro=off",))),
         ("measured part of a trial", lambda info: with_plan(info, duration=9)),
         ("warm-up of a trial", lambda info: with_plan(info, warmup=9)),
         (

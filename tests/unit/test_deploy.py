@@ -1,15 +1,18 @@
 """Choosing addresses and MTU for a run's networks; values as people read them."""
 
 from ipaddress import IPv4Network
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import drivers
+from bench import deploy, drivers
 from bench.drivers.base import SiteHost
 from bench.errors import DeployError
 from bench.model import HostFacts
+from bench.remote.api import Task
 from bench.site import choose_site
 from bench.units import human
 
@@ -96,3 +99,71 @@ def test_every_host_numbers_macvlan_from_a_range_of_its_own() -> None:
 )
 def test_values_read_well(value: float, unit: str, text: str) -> None:
     assert human(value, unit) == text
+
+
+class SlowSwarm:
+    """A manager of whose tasks one is ready every ``step`` seconds of the test's own clock."""
+
+    def __init__(self, step: float) -> None:
+        self.step, self.now = step, 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def tasks(self, _selector: str) -> tuple[Task, ...]:
+        ready = int(self.now / self.step)
+        return tuple(
+            Task(name, "running" if number < ready else "starting", "", "n", name, {})
+            for number, name in enumerate(("one", "two", "three"))
+        )
+
+
+@pytest.mark.parametrize(("step", "seconds", "lost"), [(50, 150, False), (70, 60, True)])
+def test_tasks_are_waited_for_while_they_get_on(
+    monkeypatch: pytest.MonkeyPatch, step: float, seconds: float, *, lost: bool
+) -> None:
+    swarm = SlowSwarm(step)
+    monkeypatch.setattr(deploy, "time", swarm)
+    deployer = object.__new__(deploy._Deployer)
+    deployer.manager = cast("Any", swarm)
+    deployer.order = cast("Any", SimpleNamespace(run="r"))
+    deployer.unavailable = {}
+    places = {name: deploy.Place("host", deploy.SERVER, name) for name in ("one", "two", "three")}
+    running = deployer.await_tasks(places, drivers.known())
+    assert bool(running) is not lost
+    assert seconds <= swarm.now < seconds + 2
+    if lost:
+        assert "the server's task does not run (starting)" in deployer.unavailable["host"]
+
+
+class RefusingSwarm(SlowSwarm):
+    """One driver's task is refused and made anew without end, while another's stays as it is."""
+
+    def tasks(self, _selector: str) -> tuple[Task, ...]:
+        attempt = int(self.now / self.step)
+        return (
+            Task("one", "running", "", "n", "one", {}),
+            Task("two", "rejected", "no macvlan", "n", "", {}, f"two{attempt}"),
+            Task("three", "preparing", "", "n", "three", {}),
+        )
+
+
+def test_a_task_that_is_given_up_is_no_reason_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    swarm = RefusingSwarm(5.0)
+    monkeypatch.setattr(deploy, "time", swarm)
+    deployer = object.__new__(deploy._Deployer)
+    deployer.manager = cast("Any", swarm)
+    deployer.order = cast("Any", SimpleNamespace(run="r"))
+    deployer.unavailable = {}
+    places = {
+        name: deploy.Place(driver, deploy.SERVER, name)
+        for name, driver in (("one", "host"), ("two", "macvlan"), ("three", "overlay"))
+    }
+    running = deployer.await_tasks(places, drivers.known())
+    assert [place.driver for place in running] == ["host"]
+    assert "no macvlan" in deployer.unavailable["macvlan"]
+    assert "preparing" in deployer.unavailable["overlay"]
+    assert swarm.now < 200

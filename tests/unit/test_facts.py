@@ -39,6 +39,7 @@ FACTS: dict[str, Fact[Any]] = {
     "free": host_facts.free_space("/"),
     "user_id": host_facts.USER_ID,
     "link_speed": host_facts.link_speed("eth0"),
+    "tuning": host_facts.TUNING,
 }
 CASES = sorted(path for name in FACTS for path in (GOLDEN / name).glob("*.json"))
 
@@ -304,6 +305,7 @@ def one_host() -> Callable[..., OneHost]:
             "ip -j route show": golden("routes/plain"),
             " ".join(host_facts.link_speed("ens3").argv): golden("link_speed/ten-gigabit"),
             "env LC_ALL=C lscpu -J": golden("cpu_model/amd-epyc-vm"),
+            " ".join(host_facts.TUNING.argv): golden("tuning/all-kinds"),
         }
         for command in without:
             del answers[command]
@@ -327,6 +329,7 @@ def test_gather(one_host: Callable[..., Any]) -> None:
         cpu_model="AMD EPYC",
         storage_driver="overlay2",
         link_speed=1e10,
+        tuning=("governor=performance", "irq-cpus=0-1", "tx-udp_tnl-segmentation=off"),
     )
 
 
