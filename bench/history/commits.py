@@ -13,7 +13,9 @@ from bench.model import HostFacts, RunInfo
 from bench.units import exact
 
 # What git allows in a tag's name, less what is awkward in URLs and shells.
-_NOT_IN_A_TAG = re.compile(r"[^A-Za-z0-9._+-]+")
+_NOT_IN_A_TAG = re.compile(r"[^A-Za-z0-9._+-]+|\.\.+")
+# Hosts of many versions make a long name, and a tag is a file.
+_LONGEST = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ def commits(runs: Sequence[Head]) -> tuple[Commit, ...]:
 
 def _tag(version: str, run: Head, machine: str) -> str:
     """A version comes and goes and comes back, so a tag has its day."""
-    words = (version, f"{run.created:%Y%m%d-%H%M}", machine)
-    return _NOT_IN_A_TAG.sub("-", "-".join(filter(None, words))).replace("..", ".").rstrip(".")
+    words = (version[:_LONGEST], f"{run.created:%Y%m%d-%H%M}", machine)
+    return _NOT_IN_A_TAG.sub("-", "-".join(filter(None, words)))
 
 
 def _message(run: Head, changed: Sequence[str], versions: Sequence[str], *, first: bool) -> str:

@@ -56,7 +56,8 @@ def _stream(commits: Sequence[Commit]) -> Iterator[bytes]:
 
 
 def _data(text: str) -> bytes:
-    raw = text.encode(errors="replace")
+    # Of all that a text may hold, a commit must not have this.
+    raw = text.replace("\0", "?").encode(errors="replace")
     return f"data {len(raw)}\n".encode() + raw + b"\n"
 
 

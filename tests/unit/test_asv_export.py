@@ -7,6 +7,8 @@ import math
 import os
 import shutil
 import subprocess
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,14 @@ from asv.benchmarks import Benchmarks
 from asv.config import Config
 from asv.results import Results, iter_results
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bench.cli.asv import command
 from bench.errors import GitError, NetbenchError, StoreError, UsageError
+from bench.history import repository
+from bench.history.commits import commits
+from bench.history.sequence import read_heads
 from bench.model import Checkout, Placement, PlannedTrial, Status
 from bench.store import load
 
@@ -338,3 +345,31 @@ def test_a_run_from_before_notes_and_checkouts_is_exported(tmp_path: Path) -> No
     del head["note"], head["checkout"]
     (path / "run.json").write_text(json.dumps(head))
     assert exported(tmp_path / "asv", path).exit_code == 0
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    engine=st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
+    note=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=80),
+)
+def test_whatever_a_run_says_of_itself_becomes_a_commit(
+    tmp_path_factory: pytest.TempPathFactory, engine: str, note: str
+) -> None:
+    before = read_heads([_template(tmp_path_factory)]).runs[0]
+    host = replace(before.info.hosts[0], engine=engine)
+    info = replace(before.info, run="later", note=note, hosts=(host, *before.info.hosts[1:]))
+    after = replace(before, info=info, created=before.created + timedelta(days=1))
+    repo = tmp_path_factory.mktemp("repo") / "repo"
+    hashes = repository.write(repo, commits([before, after]))
+    assert git(repo, "rev-list", "--reverse", "main").split() == list(hashes)
+    assert note.strip() in git(repo, "log", "-1", "--format=%B")
+    assert len(git(repo, "tag").splitlines()) == (engine != before.info.hosts[0].engine)
+    git(repo, "fsck", "--strict")
+
+
+def _template(factory: pytest.TempPathFactory) -> Path:
+    """One run for all examples."""
+    made = factory.getbasetemp() / "template"
+    if not made.exists():
+        nights(made, 1)
+    return made / "night00"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +102,57 @@ def test_asv_shows_and_compares_runs(project: Path) -> None:
     compared = asv(project, "compare", "main~11", "main")
     (row,) = [line for line in compared.splitlines() if f"{TO_HOST}(overlay/direct)" in line]
     assert "1.6" in row
+
+
+@pytest.fixture(scope="module")
+def served(project: Path) -> Iterator[str]:
+    """The pages' address on a server of their own, on the loopback."""
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"],
+        cwd=pages(project),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        port = re.search(r"port (\d+)", server.stdout.readline())
+        assert port
+        yield f"http://127.0.0.1:{port[1]}/"
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def seen(url: str, profile: Path) -> str:
+    """What Chromium makes of a page when no name resolves and nothing but the loopback answers."""
+    return subprocess.run(
+        [
+            "chromium",
+            *("--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"),
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            *("--virtual-time-budget=20000", "--dump-dom", url),
+        ],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    ).stdout
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
+@pytest.mark.parametrize(
+    ("page", "texts"),
+    [
+        ("#/", ("cross-host TCP throughput, times host", "benchmark-container")),
+        (f"#{TO_HOST}", ("treatment-overlay/direct", "engine-26.1.5-20260108-0300", "times host<")),
+        ("#/regressions", (f"{TO_HOST}(overlay/direct)", "2026-01-08 03:00")),
+    ],
+)
+def test_a_browser_without_internet_shows_them(
+    served: str, tmp_path: Path, page: str, texts: tuple[str, ...]
+) -> None:
+    found = seen(served + page, tmp_path)
+    assert "Can not determine continental origin" not in found
+    for text in texts:
+        assert text in found
