@@ -373,3 +373,22 @@ def _template(factory: pytest.TempPathFactory) -> Path:
     if not made.exists():
         nights(made, 1)
     return made / "night00"
+
+
+def test_the_reflog_knows_what_was_checked_out_when(tmp_path: Path) -> None:
+    infra = tmp_path / "infra"
+    infra.mkdir()
+    git(infra, "init", "-q", "-b", "trunk")
+    first = commit(infra, "2026-01-01T00:00:00Z")
+    second = commit(infra, "2026-01-02T12:00:00Z")
+    # Back to the first for a night, and forth again.
+    git(infra, "checkout", "-q", first, GIT_COMMITTER_DATE="2026-01-03T12:00:00Z")
+    git(infra, "checkout", "-q", "trunk", GIT_COMMITTER_DATE="2026-01-04T12:00:00Z")
+    nights(tmp_path / "runs", 5)
+    exported(tmp_path / "asv", tmp_path / "runs", "--commit-from", infra)
+    found = {
+        one.commit_hash: len(samples(one, AS_TIME, "host/direct"))
+        for one in results(tmp_path / "asv")
+    }
+    # Nights 1, 2 and 4 of January on the first, with four blocks each; 3 and 5 on the second.
+    assert found == {first: 12, second: 8}
