@@ -23,6 +23,7 @@ from bench.gauges.attest import Attestor
 from bench.gauges.settings import path_facts
 from bench.images import Shipped, ship
 from bench.model import (
+    Checkout,
     HostFacts,
     Inventory,
     Plan,
@@ -48,7 +49,8 @@ from bench.workloads.base import Span
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to run and where to keep it: ``name`` is the run's folder below ``out``, by default the
-    run's id; ``image`` a toolbox image of the user's own registry; ``command`` for the record."""
+    run's id; ``image`` a toolbox image of the user's own registry; ``command``, ``note`` and
+    ``checkout`` for the record."""
 
     inventory: Inventory
     plan: Plan
@@ -56,6 +58,8 @@ class Request:
     name: str | None = None
     image: str | None = None
     command: tuple[str, ...] = ()
+    note: str = ""
+    checkout: Checkout | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,8 @@ class _Run:
             image=ready.image.facts,
             shared_kernel=self.request.inventory.shared_kernel,
             working={name: self.span_of(name).seconds for name in known},
+            note=self.request.note,
+            checkout=self.request.checkout,
         )
 
     def guarded(
