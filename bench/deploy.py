@@ -238,8 +238,13 @@ class _Deployer:
         while True:
             found = {task.service: task for task in self.manager.tasks(selector)}
             # A slow host starts many containers one after the other: it is waited for while it
-            # gets on. How often one task may begin anew has its own limit.
-            states = {name: (task.task_id, task.state) for name, task in found.items()}
+            # gets on. How often one task may begin anew has its own limit; Swarm goes on with those
+            # that were given up, which is no reason to wait.
+            states = {
+                name: (found[name].task_id, found[name].state)
+                for name, place in places.items()
+                if name in found and place.driver not in self.unavailable
+            }
             if states != reached:
                 reached = states
                 deadline = time.monotonic() + TASKS_WITHIN

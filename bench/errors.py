@@ -82,5 +82,9 @@ class StoreError(NetbenchError):
     """A stored run cannot be read or written."""
 
 
+class GitError(NetbenchError):
+    """git is missing, or refused what it was asked."""
+
+
 class LabError(NetbenchError):
     """The local lab could not be brought up, read or taken down."""

@@ -376,11 +376,22 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkout:
+    """The git commit that the inventory was at; ``changed`` where its repository held more than
+    that commit."""
+
+    commit: str
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """The head of a run, written to ``run.json`` before the first trial.
 
     ``working`` is for how many seconds a trial's tool is at work, warm-ups included, by workload;
-    a run that does not tell has tools that worked for the plan's duration and warm-up.
+    a run that does not tell has tools that worked for the plan's duration and warm-up. ``note`` is
+    what the user had to say of the run, ``checkout`` is None where the inventory is in no git
+    repository.
     """
 
     format: int
@@ -397,6 +408,8 @@ class RunInfo:
     paths: tuple[PathFacts, ...] = ()
     working: dict[str, float] = field(default_factory=dict)
     underlay: tuple[UnderlayPath, ...] = ()
+    note: str = ""
+    checkout: Checkout | None = None
 
     def worked(self, workload: str) -> float:
         """For how many seconds the tool of a trial was to be at work, warm-ups included."""

@@ -32,6 +32,7 @@ from bench.gauges.settings import path_facts
 from bench.images import Shipped, ship
 from bench.isolation import prove, summary
 from bench.model import (
+    Checkout,
     HostFacts,
     Inventory,
     Plan,
@@ -58,7 +59,8 @@ from bench.workloads.base import Span
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to run and where to keep it: ``name`` is the run's folder below ``out``, by default the
-    run's id; ``image`` a toolbox image of the user's own registry; ``command`` for the record."""
+    run's id; ``image`` a toolbox image of the user's own registry; ``command``, ``note`` and
+    ``checkout`` for the record."""
 
     inventory: Inventory
     plan: Plan
@@ -66,6 +68,8 @@ class Request:
     name: str | None = None
     image: str | None = None
     command: tuple[str, ...] = ()
+    note: str = ""
+    checkout: Checkout | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +173,8 @@ class _Run:
             shared_kernel=self.request.inventory.shared_kernel,
             working={name: self.span_of(name).seconds for name in known},
             underlay=ready.underlay,
+            note=self.request.note,
+            checkout=self.request.checkout,
         )
 
     def guarded(

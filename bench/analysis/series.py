@@ -60,6 +60,8 @@ def paired(own: Series, baseline: Series) -> Pairs:
     """Each value of ``own`` with the baseline's of the same block and hosts, block by block."""
     most = max((int(one.groups.max()) for one in (own, baseline) if one.groups.size), default=0)
     here, there = (one.blocks * (most + 1) + one.groups for one in (own, baseline))
+    if np.array_equal(here, there):
+        return Pairs(own.values, baseline.values, own.groups)
     _, ours, theirs = np.intersect1d(here, there, assume_unique=True, return_indices=True)
     return Pairs(own.values[ours], baseline.values[theirs], own.groups[ours])
 
@@ -76,7 +78,11 @@ def _by_metric(ordered: Sequence[Result], groups: Sequence[int]) -> dict[str, Se
     blocks = np.array([one.block for one in ordered], dtype=np.int64)
     hosts = np.array(groups, dtype=np.int64)
     found = {}
+    once_each = list(range(len(ordered)))
     for metric, (places, values) in columns.items():
+        if places == once_each:
+            found[metric] = Series(np.array(values), blocks, hosts)
+            continue
         at = np.array(places)
         # Should a trial tell a metric twice, the last one counts.
         last = np.append(np.diff(at) != 0, True)
@@ -87,6 +93,8 @@ def _by_metric(ordered: Sequence[Result], groups: Sequence[int]) -> dict[str, Se
 
 def _above_zero(found: Series) -> Series:
     good = found.values > 0
+    if good.all():
+        return found
     return Series(
         found.values[good], found.blocks[good], found.groups[good], int(good.size - good.sum())
     )

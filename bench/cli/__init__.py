@@ -23,6 +23,7 @@ VERBS = {
     "run": "Measure: form the swarm, deploy, run all blocks, report, take all down again.",
     "report": "Table, charts and pages of a stored run.",
     "compare": "Is one stored run worse than another? Exits with 1 if it is.",
+    "asv": "Runs over time: an export for asv's pages and commands, and a gate for pipelines.",
     "clean": "Remove what a killed run left on the hosts.",
     "lab": "Several real Docker hosts on this machine, to measure without any other.",
 }

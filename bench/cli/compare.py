@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli._types import Share
+from bench.cli._judging import drivers_only_option, threshold_option
 from bench.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -19,22 +19,12 @@ if TYPE_CHECKING:
 @click.command("compare")
 @click.argument("base", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
-@click.option(
-    "--threshold",
-    type=Share(),
-    default="5%",
-    show_default=True,
-    help="Only what is worse by more than this counts.",
-)
+@threshold_option
 @click.option(
     "--across", is_flag=True, help="Compare runs of different machines or settings all the same."
 )
 @click.option("--all-metrics", is_flag=True, help="Judge every metric, not the headlines alone.")
-@click.option(
-    "--drivers-only",
-    is_flag=True,
-    help="Do not judge host's own values: on machines that are faster or slower from day to day.",
-)
+@drivers_only_option
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison for programs, only.")
 def command(
     base: Path,

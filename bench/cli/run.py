@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 @click.command(name="run")
 @choosing
-def command(*, out: Path, name: str | None, image: str | None, **options: Any) -> None:
+@click.option(
+    "--note",
+    default="",
+    metavar="TEXT",
+    help="What is special about this run, in a line: stored with it, and shown by `netbench asv`.",
+)
+def command(*, out: Path, name: str | None, image: str | None, note: str, **options: Any) -> None:
     """Measure every cell once per block and store each trial as it ends; then print the table and
     write the report. The blocks are a fixed number, or with --target and --budget as many as it
     takes.
@@ -27,6 +33,7 @@ def command(*, out: Path, name: str | None, image: str | None, **options: Any) -
     """
     from rich.console import Console
 
+    from bench.checkout import checkout_of
     from bench.cli._progress import progress_for
     from bench.remote.fleet import connect
     from bench.runner import Request, execute
@@ -39,6 +46,8 @@ def command(*, out: Path, name: str | None, image: str | None, **options: Any) -
         name=name,
         image=image,
         command=("netbench", *sys.argv[1:]),
+        note=" ".join(note.split()),
+        checkout=checkout_of(chosen.inventory.path),
     )
     with progress_for(Console(stderr=True)) as progress:
         outcome = execute(request, lambda: connect(chosen.inventory.hosts), progress)

@@ -49,7 +49,7 @@ def up(
     """
     check_name(name)
     start = _prepare_machines(name, size, machines, tell)
-    with _in_words(name), ExitStack() as held:
+    with in_words(name), ExitStack() as held:
         with state.locked():
             lab = state.load(name)
             if lab is not None and lab.complete:
@@ -114,7 +114,7 @@ def down(name: str, inventory: Path) -> bool:
     ``inventory`` is where to look for the inventory of a lab that has no record any more.
     """
     check_name(name)
-    with _in_words(name), state.locked():
+    with in_words(name), state.locked():
         state.check_unclaimed(name)
         lab = state.load(name)
         existed = lab is not None or state.traces(name) or bool(processes.found(name))
@@ -129,7 +129,7 @@ def every() -> list[str]:
 
 
 @contextmanager
-def _in_words(name: str) -> Iterator[None]:
+def in_words(name: str) -> Iterator[None]:
     """Make what this machine refuses (room on a disk, say) an error that names it."""
     try:
         yield

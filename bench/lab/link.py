@@ -11,7 +11,6 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Network
 
@@ -34,9 +33,10 @@ _LACKS = re.compile(
 def shape(name: str, link: Link | None, hosts: Sequence[str] = ()) -> Lab:
     """Make the links of ``hosts`` (none: all) like ``link``, or with None like they were at first.
 
-    Returns the lab as it is then. Raises LabError; none of those links is shaped then.
+    Returns the lab as it is then. Raises LabError; none of those links is shaped then, but inside a
+    virtual machine that does not answer.
     """
-    with state.locked():
+    with lifecycle.in_words(name), state.locked():
         lab = look(name)
         chosen = _chosen(lab, hosts)
         enter = _switch(lab)
@@ -49,11 +49,10 @@ def shape(name: str, link: Link | None, hosts: Sequence[str] = ()) -> Lab:
             if wanted is not None:
                 for host in chosen:
                     _shape(lab, host, enter, wanted)
-                links |= dict.fromkeys(chosen, wanted)
+                    links[host] = wanted
         except BaseException:
             for host in chosen:
-                with suppress(LabError):
-                    _clear(lab, host, enter, wanted)
+                _give_up(lab, host, enter, links, wanted)
             raise
         finally:
             # Whatever came: a run reads from the inventory what its links are like.
@@ -133,6 +132,19 @@ def _clear(lab: Lab, host: str, enter: Words, before: Link | None) -> None:
     _run((*enter, find("ip"), "link", "del", "dev", up))
     if before is not None and before.within:
         _inside(lab, host, ())
+
+
+def _give_up(
+    lab: Lab, host: str, enter: Words, links: dict[str, Link], wanted: Link | None
+) -> None:
+    """Take away what shapes or was to shape a host's link, and from ``links`` what is gone."""
+    before = links.pop(host, None)
+    try:
+        _clear(lab, host, enter, before or wanted)
+    except LabError:
+        # What the machine itself was told to do remains.
+        if before is not None:
+            links[host] = replace(before, rate=None)
 
 
 def _inside(lab: Lab, host: str, orders: Iterable[Words]) -> None:

@@ -9,7 +9,7 @@ What is on disk is whole up to its last line: a run that was cut off at any mome
 """
 
 from bench.store.codec import FORMAT
-from bench.store.reader import StoredRun, load
+from bench.store.reader import StoredRun, load, load_head
 from bench.store.readings import CORE, END, Readings
 from bench.store.trials import Result, StoredTrials, undecodable
 from bench.store.writer import GZIP_FROM, RunWriter, claim, refuse_existing
@@ -26,6 +26,7 @@ __all__ = [
     "StoredTrials",
     "claim",
     "load",
+    "load_head",
     "refuse_existing",
     "undecodable",
 ]

@@ -73,6 +73,17 @@ def load(path: Path) -> StoredRun:
     an earlier one, or contradicts itself. A last line that was cut off in mid-write is left out
     and noted; a broken line before it is not forgiven, as it cannot come from being cut off.
     """
+    info = load_head(path)
+    notes: list[str] = []
+    with _no_collector():
+        trials = _trials(path / "trials.jsonl", info.plan, notes)
+    end_file = path / "end.json"
+    end = decode(RunEnd, _read(end_file, "is gone"), end_file) if end_file.exists() else None
+    return StoredRun(path, info, trials, end, tuple(notes))
+
+
+def load_head(path: Path) -> RunInfo:
+    """The head of a run, read and checked as by `load`; StoreError likewise."""
     head = path / "run.json"
     if not path.is_dir():
         raise StoreError(f"{path}: there is no such folder", "give the folder of a run")
@@ -80,12 +91,7 @@ def load(path: Path) -> StoredRun:
     _check_format(head, _json(head, raw))
     info = decode(RunInfo, raw, head)
     _check_plan(head, info.plan)
-    notes: list[str] = []
-    with _no_collector():
-        trials = _trials(path / "trials.jsonl", info.plan, notes)
-    end_file = path / "end.json"
-    end = decode(RunEnd, _read(end_file, "is gone"), end_file) if end_file.exists() else None
-    return StoredRun(path, info, trials, end, tuple(notes))
+    return info
 
 
 def _check_format(head: Path, found: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hdrh.histogram import HdrHistogram
@@ -14,6 +15,7 @@ from hdrh.histogram import HdrHistogram
 from bench import drivers, workloads
 from bench.model import (
     Cell,
+    Checkout,
     CoreUse,
     EndUse,
     HostFacts,
@@ -103,11 +105,15 @@ def write_run(
     pin: str = "off",
     link_speed: float | None = None,
     message: str = "",
+    facts: Mapping[str, Any] | None = None,
+    note: str = "",
+    checkout: Checkout | None = None,
 ) -> Path:
     """Write a run to ``path`` and return it. ``stop_after`` trials it is cut off.
 
     ``drift`` is how far the machine wanders from block to block and ``noise`` how far a trial is
     from it, both as standard deviations of logarithms; trials that are ``resting`` are left out.
+    ``facts`` are what all hosts have otherwise than is usual.
     """
     plan = make_plan(
         hosts,
@@ -131,12 +137,15 @@ def write_run(
         plan=plan,
         metrics={one: workloads.known()[one].metrics for one in workload_names},
         hosts=tuple(
-            replace(_facts(place, host), link_speed=link_speed) for place, host in enumerate(hosts)
+            replace(_facts(place, host), **{"link_speed": link_speed, **(facts or {})})
+            for place, host in enumerate(hosts)
         ),
         image=ImageFacts("netbench-toolbox:1", "sha256:" + "5e" * 32, {"iperf3": "3.18"}),
         shared_kernel=shared_kernel,
         networks={"overlay": {"driver": "overlay", "mtu": "1450"}},
         paths=tuple(_path(driver, host) for driver in driver_names for host in hosts),
+        note=note,
+        checkout=checkout,
     )
     writer = RunWriter(path, info)
     random = np.random.default_rng(seed)
@@ -171,7 +180,7 @@ def as_format_1(path: Path) -> Path:
     """Make a run what netbench 0.1 would have written: without all that format 2 added."""
     head = json.loads((path / "run.json").read_text())
     head["format"] = 1
-    _drop(head, "paths", "working")
+    _drop(head, "paths", "working", "note", "checkout")
     _drop(head["plan"], "stopping", "pin")
     for cell in head["plan"]["cells"]:
         _drop(cell, "aa")

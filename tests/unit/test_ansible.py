@@ -129,7 +129,10 @@ def test_other_port_bases_are_followed() -> None:
 def test_every_role_that_the_playbooks_name_is_there_and_can_be_undone(play: str) -> None:
     (one,) = _yaml(ROOT / "ansible" / play)
     names = [entry["role"] for entry in one.get("roles", ())]
-    names += next((task["loop"] for task in one.get("tasks", ()) if "loop" in task), [])
+    if play == "teardown.yml":
+        names += _loop(one, "teardown")
+        for name in _loop(one, "can_go"):
+            assert (ROOT / "ansible/roles" / name / "tasks/can_go.yml").exists()
     assert names
     for name in names:
         tasks = ROOT / "ansible/roles" / name / "tasks"
@@ -138,14 +141,37 @@ def test_every_role_that_the_playbooks_name_is_there_and_can_be_undone(play: str
         assert (tasks / "teardown.yml").exists() or name == "clock"
 
 
+def _loop(play: dict[str, Any], tasks: str) -> list[str]:
+    """The roles of which a play includes these tasks, one after the other."""
+    return list(_including(play, tasks)["loop"])
+
+
+def _including(play: dict[str, Any], tasks: str) -> dict[str, Any]:
+    include = "ansible.builtin.include_role"
+    (found,) = [t for t in play["tasks"] if t.get(include, {}).get("tasks_from") == tasks]
+    return dict(found)
+
+
 def test_teardown_undoes_every_role_that_changes_something() -> None:
     (site,) = _yaml(ROOT / "ansible/site.yml")
     (teardown,) = _yaml(ROOT / "ansible/teardown.yml")
     done = {entry["role"] for entry in site["roles"]} - {"clock"}
-    undone = next(task["loop"] for task in teardown["tasks"] if "loop" in task)
+    undone = _loop(teardown, "teardown")
     assert done <= set(undone)
     # Other parts' undoing needs programs out of the packages.
     assert undone[-1] == "packages"
+    # What can refuse does so before anything is undone.
+    assert list(teardown["tasks"]).index(_including(teardown, "can_go")) == 0
+
+
+def test_nothing_is_taken_out_of_the_kernel() -> None:
+    """Unloading bridge or veth deletes everybody's interfaces of that kind."""
+    for path in sorted((ROOT / "ansible").rglob("*")):
+        if path.is_file():
+            words = [
+                line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")
+            ]
+            assert not re.search(r"rmmod|modprobe +(-r|--remove)", "\n".join(words)), path
 
 
 def test_tuning_is_never_on_by_default() -> None:

@@ -137,3 +137,33 @@ def test_tasks_are_waited_for_while_they_get_on(
     assert seconds <= swarm.now < seconds + 2
     if lost:
         assert "the server's task does not run (starting)" in deployer.unavailable["host"]
+
+
+class RefusingSwarm(SlowSwarm):
+    """One driver's task is refused and made anew without end, while another's stays as it is."""
+
+    def tasks(self, _selector: str) -> tuple[Task, ...]:
+        attempt = int(self.now / self.step)
+        return (
+            Task("one", "running", "", "n", "one", {}),
+            Task("two", "rejected", "no macvlan", "n", "", {}, f"two{attempt}"),
+            Task("three", "preparing", "", "n", "three", {}),
+        )
+
+
+def test_a_task_that_is_given_up_is_no_reason_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    swarm = RefusingSwarm(5.0)
+    monkeypatch.setattr(deploy, "time", swarm)
+    deployer = object.__new__(deploy._Deployer)
+    deployer.manager = cast("Any", swarm)
+    deployer.order = cast("Any", SimpleNamespace(run="r"))
+    deployer.unavailable = {}
+    places = {
+        name: deploy.Place(driver, deploy.SERVER, name)
+        for name, driver in (("one", "host"), ("two", "macvlan"), ("three", "overlay"))
+    }
+    running = deployer.await_tasks(places, drivers.known())
+    assert [place.driver for place in running] == ["host"]
+    assert "no macvlan" in deployer.unavailable["macvlan"]
+    assert "preparing" in deployer.unavailable["overlay"]
+    assert swarm.now < 200

@@ -1,5 +1,6 @@
 """A lab's links: what is typed, what tc is told, what is recorded and what a run makes of it."""
 
+import errno
 import os
 import stat
 from dataclasses import replace
@@ -327,6 +328,38 @@ def test_a_machine_that_does_not_answer_is_named_and_none_is_shaped(
     assert record is not None
     assert record.links == {}
     assert "qdisc del dev port2 root" in kernel.told[-3]
+
+
+@pytest.mark.parametrize("wanted", [None, Link(1e8, 0.02)])
+def test_what_remains_of_a_link_is_what_is_recorded(
+    inventory: Path, monkeypatch: pytest.MonkeyPatch, wanted: Link | None
+) -> None:
+    """A machine that answers no more keeps its delay; its rate and other links are gone."""
+    monkeypatch.setattr(link, "_run", Kernel("netem"))
+    answers = {"lab1": "done", "lab2": "done"}
+    monkeypatch.setattr(link.machines, "ask", lambda lab, host, *_: answers[host])
+    state.save(replace(LAB, machines=Machines()))
+    link.shape("lab", Link(1e9, 0.01))
+    for lost, kept in (("lab1", "lab2"), ("lab2", "lab1")):
+        answers |= {lost: "", kept: "done"}
+        with pytest.raises(LabError, match=f"{lost}: its link cannot be set"):
+            link.shape("lab", wanted)
+        record = state.load("lab")
+        assert record is not None
+        assert record.links == {lost: Link(None, 0.01, within=True)}
+        answers[lost] = "done"
+        link.shape("lab", Link(1e9, 0.01))
+
+
+def test_a_full_disk_is_said_in_one_line(inventory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "_run", Kernel())
+
+    def full(lab: Lab) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/run/netbench/lab")
+
+    monkeypatch.setattr(state, "save", full)
+    with pytest.raises(LabError, match="lab lab: /run/netbench/lab: No space left on device"):
+        link.shape("lab", Link(1e9))
 
 
 @pytest.mark.parametrize("lack", ["htb", "u32", "mirred", "ifb up"])

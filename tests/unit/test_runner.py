@@ -14,7 +14,16 @@ import pytest
 
 from bench import drivers, images, workloads
 from bench.errors import HostUnreachable, ImageError, RemoteTimeout, StoreError, UsageError
-from bench.model import Inventory, Placement, Plan, PlannedTrial, Status, Stopping, Trial
+from bench.model import (
+    Checkout,
+    Inventory,
+    Placement,
+    Plan,
+    PlannedTrial,
+    Status,
+    Stopping,
+    Trial,
+)
 from bench.plan import make_plan
 from bench.remote.api import Completed
 from bench.remote.fake import FakeMachine, FakeWorld
@@ -155,6 +164,12 @@ def test_a_whole_run_is_stored_and_leaves_nothing(world: FakeWorld, tmp_path: Pa
     assert set(run.info.networks) == {"host", "bridge", "overlay", "macvlan"}
     assert run.info.image.tools == {"iperf3": "3.18-2"}
     assert "SWMTKN" not in (outcome.path / "run.json").read_text()
+
+
+def test_the_note_and_the_inventorys_commit_are_kept(world: FakeWorld, tmp_path: Path) -> None:
+    checkout = Checkout("ab" * 20, changed=True)
+    info = load(go(world, tmp_path, note="new switch", checkout=checkout).path).info
+    assert (info.note, info.checkout) == ("new switch", checkout)
 
 
 def test_the_image_is_sent_only_to_hosts_that_lack_it(world: FakeWorld, tmp_path: Path) -> None:

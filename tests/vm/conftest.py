@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,6 @@ class Machines:
 
     def await_answer(self, host: str, timeout: float = 600.0) -> None:
         """Wait until a machine's engine answers (again)."""
-        import time
-
         deadline = time.monotonic() + timeout
         while not machines.ask(self.lab, host, "docker info", 30.0):
             assert time.monotonic() < deadline, f"{host} does not come back"

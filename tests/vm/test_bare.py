@@ -50,19 +50,21 @@ part sysctls; sysctl -a 2>/dev/null | grep -v _count |
     grep -v -E '^(fs[.](dentry|inode|file|quota|aio)|kernel[.](random|ns_last_pid|pty|sched)|vm[.])'
 part offloads; cat /proc/irq/*/smp_affinity_list
 part files; find /etc /home /opt /root /srv /usr/local /var/lib /var/spool -xdev -not -type d \
-    -not -path '/etc/*-' -not -path '/root/.ansible/*' -not -path '/var/lib/apt/*' \
+    -not -path '/etc/*-' -not -path /etc/mtab -not -path '/root/.ansible/*' \
+    -not -path '/var/lib/apt/*' \
     -not -path '/var/lib/dpkg/*' -not -path '/var/lib/systemd/*' -not -path '/var/lib/wtmpdb/*' \
     -print0 | sort -z | xargs -0 sha256sum 2>/dev/null
 part folders; find /etc /home /opt /run /srv /usr/local /var/lib -xdev -type d \
     -not -path '/var/lib/apt/*' -not -path '/var/lib/dpkg/*' -not -path '/run/systemd/*' \
     -not -path '/run/user/*' -not -path '/run/udev/*' | sort
 """
-# What stays, and docs/ansible.md says so: modules that the engine, iptables or ss asked for, with
-# the sysctls and empty tables that come with them.
+# What stays, and docs/ansible.md says so: modules, those that the engine, iptables or ss asked for
+# too, with the sysctls and empty tables that come with them.
 STAYS = re.compile(
     r"[*](filter|nat|mangle|raw)|:(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) ACCEPT"
-    r"|(nf|nft|xt|ip|ip6|ipt|x|ip6t|iptable|ip6table|br|inet|tcp|udp)_[A-Za-z0-9_]+"
-    r"|libcrc32c|stp|llc|net[.](netfilter|bridge|ipv4[.]vs|nf_conntrack)[._].*"
+    r"|(nf|nft|xt|ip|ip6|ipt|x|ip6t|iptable|ip6table|br|inet|tcp|udp|xfrm)_[A-Za-z0-9_]+"
+    r"|bridge|veth|vxlan|macvlan|ipvlan|overlay|esp4|ip6_udp_tunnel|libcrc32c|stp|llc"
+    r"|net[.](netfilter|bridge|ipv4[.]vs|nf_conntrack)[._].*"
 )
 
 
@@ -147,10 +149,15 @@ def measure(site: Site, netbench: Callable[..., Ended], name: str, *words: str) 
     return info
 
 
-def test_bare_machines_become_benchmark_hosts(site: Site) -> None:
+def test_what_would_be_done_can_be_asked_for_and_is_not_done(site: Site) -> None:
     for host in site.machines.hosts:
         assert "none" in site.machines.on(host, "command -v dockerd || echo none")
     site.before = site.look("before")
+    assert site.play("site-check", "site.yml", "--check")[0] > 0
+    assert site.look("after-check") == site.before
+
+
+def test_bare_machines_become_benchmark_hosts(site: Site) -> None:
     changed, said = site.play("site", "site.yml")
     assert changed > 0
     assert "WARNING: the clock" in said or "Say so if it is not" in said

@@ -2,13 +2,14 @@
 
 import platform
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bench.lab import layout, processes, state
-from tests.lab.conftest import Ended
+from tests.lab.conftest import NETBENCH, Ended
 from tests.vm.conftest import SUITE, Machines
 
 pytestmark = pytest.mark.vm
@@ -51,14 +52,10 @@ def test_status_and_a_second_up_see_them(vms: Machines, netbench: Callable[..., 
 def test_what_is_cut_off_is_removed(tmp_path: Path, netbench: Callable[..., Ended]) -> None:
     inventory = tmp_path / "vmcut.yaml"
     words = ("lab", "up", "--backend", "vm", "--suite", SUITE, "--name", "vmcut", "--hosts", "1")
-    from tests.lab.conftest import NETBENCH
-
     with subprocess.Popen(
         [NETBENCH, *words, "--inventory", str(inventory)], stderr=subprocess.PIPE
     ) as up:
         # Killed as soon as a machine runs: nothing of its own can clean up.
-        import time
-
         deadline = time.monotonic() + 1200
         while "vmcut1" not in processes.firsts("vmcut"):
             assert up.poll() is None

@@ -121,6 +121,6 @@ def packages(flavour: Flavour) -> tuple[str, ...]:
 def digest(flavour: Flavour) -> str:
     """The recipe's digest (hexadecimal): of the code that makes the image, and the flavour."""
     total = hashlib.sha256(flavour.stem.encode())
-    for name in ("recipe.py", "initramfs.py", "packages.py"):
+    for name in ("recipe.py", "image.py", "initramfs.py", "packages.py"):
         total.update(Path(__file__).with_name(name).read_bytes())
     return total.hexdigest()[:16]

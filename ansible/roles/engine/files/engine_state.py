@@ -220,6 +220,8 @@ def clear(folder: str, *, keep: bool) -> None:
     if still := mounted_in(folder):
         sys.exit(f"{still[0]} is still mounted: unmount it and try again")
     path = Path(folder)
+    # Somebody's disk may be mounted there by now.
+    keep = keep or path.is_mount()
     if path.is_symlink() and not keep:
         path.unlink()
         return
