@@ -19,17 +19,28 @@ class Access(StrEnum):
 
     ``DIRECT`` by the task's address; ``DNS`` by the name of a service in endpoint mode dnsrr, which
     stands for the task's address; ``VIP`` by the name of one in mode vip, whose address IPVS
-    shares out; ``PUBLISHED_HOST`` by a port that the task's host publishes for it alone;
+    shares out; ``LINK`` by the name that a container has in one that is linked to it;
+    ``PUBLISHED_HOST`` by a port that the task's host publishes for it alone;
     ``PUBLISHED_INGRESS`` by a port of Swarm's routing mesh at the task's own node, and
-    ``PUBLISHED_INGRESS_OTHER`` by the same port at another node: the client's.
+    ``PUBLISHED_INGRESS_OTHER`` by the same port at another node: the client's. In those that end in
+    ``PLAIN`` the client is on its host's own network, in all others on the driver's.
     """
 
     DIRECT = "direct"
     DNS = "dns"
     VIP = "vip"
+    LINK = "link"
     PUBLISHED_HOST = "published-host"
+    PUBLISHED_HOST_PLAIN = "published-host-plain"
     PUBLISHED_INGRESS = "published-ingress"
+    PUBLISHED_INGRESS_PLAIN = "published-ingress-plain"
     PUBLISHED_INGRESS_OTHER = "published-ingress-other"
+    PUBLISHED_INGRESS_OTHER_PLAIN = "published-ingress-other-plain"
+
+    @property
+    def plain(self) -> bool:
+        """Whether the client is on no network of Docker's."""
+        return self.endswith("-plain")
 
 
 class Better(StrEnum):

@@ -14,7 +14,10 @@ class HostFacts:
     ``memory`` in bytes, ``data_mtu`` in bytes; ``link_speed`` of the data interface in bit/s where
     a real device or the inventory tells it. ``tuning`` has what the playbooks' tuning has in
     force, a word each (``gro=off``); a machine that is as it came has none. ``emulated_link`` says
-    in words what its link is made to be like, empty where nobody shapes it.
+    in words what its link is made to be like, empty where nobody shapes it. ``publishing`` is how
+    its engine leads a port published on the host to a container for that host's own clients:
+    ``docker-proxy``, or ``kernel`` where its userland proxy is off; empty where the run published
+    none there, or it could not be told.
     """
 
     name: str
@@ -32,6 +35,7 @@ class HostFacts:
     link_speed: float | None = None
     tuning: tuple[str, ...] = ()
     emulated_link: str = ""
+    publishing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

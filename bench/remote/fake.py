@@ -202,6 +202,9 @@ class FakeMachine:
         networks[made.object_id] = made
         return made.object_id
 
+    def service_names(self) -> frozenset[str]:
+        return frozenset(spec.name for spec in self._managed().services.values())
+
     def create_service(self, spec: ServiceSpec) -> str:
         if any(word in spec.name for word in self.refuses_services):
             raise EngineError(self.host.name, f"service {spec.name} is refused")
@@ -213,9 +216,12 @@ class FakeMachine:
         self._alive()
         if any(word in spec.name for word in self.refuses_services):
             raise EngineError(self.host.name, f"container {spec.name} is refused")
+        tasks = self.swarm.services.values() if self.swarm else ()
+        here = {task.name for task in tasks if task.node_id == _node(self.host.name)} | {*self.own}
         joined = spec.network.removeprefix("container:")
-        if joined != "none" and joined not in self.own:
-            raise EngineError(self.host.name, f"No such container: {joined}")
+        for other in spec.links if joined in {"none", "bridge"} else (joined,):
+            if other not in here:
+                raise EngineError(self.host.name, f"No such container: {other}")
         self.own[spec.name] = Labelled("container", spec.name, spec.name, dict(spec.labels))
         return spec.name
 
@@ -241,6 +247,8 @@ class FakeMachine:
         for number, spec in enumerate(services, start=2):
             if spec.name == container:
                 return _addresses(spec, number)
+        if container in self.own:
+            return {"bridge": f"10.78.0.{2 + list(self.own).index(container)}"}
         raise EngineError(self.host.name, f"No such container: {container}")
 
     def pid(self, container: str) -> int:

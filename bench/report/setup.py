@@ -105,15 +105,24 @@ def _reading(end: RunEnd) -> Iterator[tuple[str, str]]:
         yield "Reading counters", f"{_time(end.reading)}{share}, never while a tool ran"
 
 
+# What an engine does with a published port, by what was found on its host.
+_PUBLISHING = {
+    "docker-proxy": "docker-proxy (userland-proxy on)",
+    "kernel": "kernel alone (userland-proxy off)",
+}
+
+
 def hosts(found: Sequence[HostFacts]) -> Grid:
     """The machines."""
     # Few are tuned: an empty column would only be in the way.
     tuned = any(host.tuning for host in found)
+    publish = any(host.publishing for host in found)
     return Grid(
         "Hosts",
         (
             *("Host", "System", "Kernel", "Docker", "Storage", "CPU", "CPUs", "Memory"),
             *("Data network", "Line", "MTU"),
+            *(("Published ports",) if publish else ()),
             *(("Tuning",) if tuned else ()),
         ),
         tuple(
@@ -130,6 +139,7 @@ def hosts(found: Sequence[HostFacts]) -> Grid:
                     printable(f"{host.data_address} ({host.data_interface})"),
                     _line(host),
                     str(host.data_mtu),
+                    *((_PUBLISHING.get(host.publishing, NOTHING),) if publish else ()),
                     *((printable(", ".join(host.tuning)) or NOTHING,) if tuned else ()),
                 )
             )
