@@ -515,6 +515,31 @@ def test_a_name_that_somebody_else_has_is_refused_before_anything_is_made(
     assert outcome.end.outstanding == ()
 
 
+def test_a_parent_that_a_host_does_not_have_ends_the_run_before_anything_is_made(
+    hosts: FakeWorld, tmp_path: Path
+) -> None:
+    machine = hosts.machines["b"]
+    machine.host = replace(machine.host, macvlan_parent="nosuch0")
+    with pytest.raises(HostError, match=r"b: has no interface nosuch0, .*; set it to one of eth0"):
+        go(hosts, tmp_path, plan=planned(("macvlan",), ()))
+    assert not any(one.own or one.swarm for one in hosts.machines.values())
+    # Who does not measure on it is not asked for it.
+    measured(hosts, tmp_path, planned(("overlay",), ()))
+
+
+def test_a_subnet_that_a_host_uses_costs_its_driver_alone_of_which_nothing_is_made(
+    hosts: FakeWorld, tmp_path: Path
+) -> None:
+    theirs = [{"dst": "198.19.4.0/24", "dev": "eth7"}]
+    hosts.machines["c"].commands["ip", "-j", "route", "show"] = json.dumps(theirs)
+    stored = measured(hosts, tmp_path, planned(("macvlan", "overlay"), ()))
+    for trial in stored.trials:
+        overlaps = trial.cell.driver == "macvlan"
+        assert trial.status is (Status.SKIPPED if overlaps else Status.COMPLETED)
+        assert ("198.19.0.0/16 overlaps 198.19.4.0/24, which c uses" in trial.reason) == overlaps
+    assert set(stored.info.networks) == {"host", "overlay"}
+
+
 def test_how_ports_are_published_is_recorded_shown_and_compared(
     hosts: FakeWorld, tmp_path: Path
 ) -> None:
