@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench import drivers
+from bench import drivers, workloads
 from bench.drivers.base import Site
 from bench.errors import EngineError
 from bench.model import Access, Cell, HostFacts, HostPair, Placement
 from bench.ports import BY_OTHER, IN_MESH, mesh_port
 from bench.remote.api import Task
 from bench.swarm import Swarm
+from bench.workloads.base import Workload
 
 SERVER, CLIENT = "server", "client"
 # The server behind an address that Swarm shares out: that is a property of the whole service.
@@ -21,6 +22,8 @@ LINKED = "linked"
 HOST_NETWORK = "host"
 NO_NETWORK = "none"
 LOOPBACK = "127.0.0.1"
+# The workload whose server answers every path's first probe.
+TRIED_WITH = "http-echo"
 
 # What the server's container is called in the client's that is linked to it.
 LINK_NAME = "netbench-server"
@@ -66,6 +69,13 @@ class Order:
         if not self.cells:
             asked = {every[0] for every in drivers.known()[driver].accesses.values()}
         return frozenset(asked)
+
+    def served(self) -> tuple[Workload, ...]:
+        """The workloads that every server serves: those of the cells (all where there are none),
+        and the one that paths are tried with."""
+        wanted = {workloads.named(cell.workload).family for cell in self.cells} | {TRIED_WITH}
+        known = workloads.known().values()
+        return tuple(one for one in known if not self.cells or one.family in wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,8 +117,8 @@ def planned_trials(plan: Plan) -> Iterator[PlannedTrial]:
 
 def seconds_a_trial(plan: Plan, cell: Cell) -> float:
     """What one trial of a cell is expected to take, in seconds."""
-    span = workload_package.known()[cell.workload].span(plan.duration, plan.warmup)
-    return span.seconds + TRIAL_OVERHEAD
+    span = workload_package.named(cell.workload).span(plan.duration, plan.warmup)
+    return span.wall + TRIAL_OVERHEAD
 
 
 def seconds_a_block(plan: Plan) -> float:

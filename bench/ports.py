@@ -1,4 +1,4 @@
-"""Which TCP ports the servers of a run have, from the port base up. Pure."""
+"""Which ports the servers of a run have, from the port base up. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def mesh_port(base: int, host: int, port: int) -> int:
 
 def mesh_refusal(base: int, hosts: int) -> str:
     """Why the routing mesh has no ports for this many hosts; empty where it has."""
-    last = mesh_port(base, hosts - 1, max(one.port for one in workloads.known().values()))
+    offsets = (port for one in workloads.known().values() for port in workloads.ports(one))
+    last = mesh_port(base, hosts - 1, max(offsets))
     if last <= MOST_PORT:
         return ""
     return (
@@ -37,17 +38,22 @@ def mesh_refusal(base: int, hosts: int) -> str:
 
 def of_servers(
     base: int, hosts: int, chosen: Sequence[Driver], accesses: Sequence[Access]
-) -> tuple[int, ...]:
-    """The ports of the hosts' data addresses at which servers are reached when these drivers are
-    measured in these ways (each in its first for none), in order; none beyond the last that
-    there is."""
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The TCP ports and the UDP ports of the hosts' data addresses at which servers are reached
+    when these drivers are measured in these ways (each in its first for none), in order; none
+    beyond the last that there is."""
     asked = {
         driver: {way for placement in Placement for way in ways(driver, placement, accesses)}
         for driver in chosen
     }
-    offsets = {0} | {driver.published for driver, has in asked.items() if has & ON_HOST}
-    ports = [one.port for one in workloads.known().values()]
-    found = {base + port + offset for port in ports for offset in offsets}
+    above = {0} | {driver.published for driver, has in asked.items() if has & ON_HOST}
     if any(has & IN_MESH for has in asked.values()):
-        found |= {mesh_port(base, host, port) for host in range(hosts) for port in ports}
-    return tuple(sorted(port for port in found if port <= MOST_PORT))
+        above |= {MESH + MESH_STEP * host for host in range(hosts)}
+    known = workloads.known().values()
+
+    def every(offsets: set[int]) -> tuple[int, ...]:
+        found = sorted(base + offset + more for offset in offsets for more in above)
+        return tuple(port for port in found if port <= MOST_PORT)
+
+    tcp = {port for one in known for port in workloads.ports(one)}
+    return every(tcp), every({workloads.ports(one)[-1] for one in known if one.udp})

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bench import pinning, workloads
 from bench.deployment import Deployment
-from bench.errors import HostUnreachable, NetbenchError, ParseError, StoreError
+from bench.errors import HostUnreachable, NetbenchError, ParseError, RemoteTimeout, StoreError
 from bench.gauges.around import Around, Before, Gauges
 from bench.gauges.attest import Attestor
 from bench.gauges.use import busy
@@ -26,14 +26,19 @@ from bench.workloads.base import ToolOutput, Workload
 
 # Beyond its own time, how long a tool may take to connect, to end and to report (seconds).
 GRACE = 10.0
+# A tool that is ended has no exit code of its own: that of a killed process, as shells tell it.
+ENDED = 137
+# How much of its last line goes into the reason.
+LAST = 200
 # The supervisor that is process 1 of a server's container starts its commands afresh on HUP.
 RESTART_SERVERS = ("sh", "-c", "kill -HUP 1")
 
 
 def path_of(planned: PlannedTrial) -> Path:
-    """The path that a trial takes."""
+    """The path that a trial takes: one for a workload, whatever its parameters."""
     cell = planned.cell
-    return Path(cell.driver, cell.access, cell.placement, planned.pair, cell.workload)
+    family = workloads.named(cell.workload).family
+    return Path(cell.driver, cell.access, cell.placement, planned.pair, family)
 
 
 class Trials:
@@ -109,7 +114,7 @@ class Trials:
 
     def measure(self, planned: PlannedTrial, trial: Trial) -> Trial:
         cell, pair = planned.cell, planned.pair
-        workload = workloads.known()[cell.workload]
+        workload = workloads.named(cell.workload)
         begun = time.monotonic()
         engine = self.fleet[pair.client_for(cell.placement)].engine
         held, before = self.made_ready(planned)
@@ -120,11 +125,14 @@ class Trials:
             held, before = self.made_ready(planned)
         address, port = self.deployment.endpoint(cell, pair, workload.port)
         started = time.monotonic()
-        done = engine.exec(
-            self.deployment.client(cell, pair).container_id,
-            workload.client(address, port, self.plan.duration, self.plan.warmup),
-            timeout=workload.span(self.plan.duration, self.plan.warmup).seconds + GRACE,
-        )
+        try:
+            done = engine.exec(
+                self.deployment.client(cell, pair).container_id,
+                workload.client(address, port, self.plan.duration, self.plan.warmup),
+                timeout=workload.span(self.plan.duration, self.plan.warmup).wall + GRACE,
+            )
+        except RemoteTimeout as fault:
+            return self.hung(planned, trial, fault, time.monotonic() - begun)
         tool = time.monotonic() - started
         around = self.gauges.after(before)
         output = ToolOutput(done.exit_code, done.stdout, done.stderr)
@@ -136,6 +144,21 @@ class Trials:
         except ParseError as fault:
             trial = replace(trial, status=Status.FAILED, reason=str(fault))
         return replace(trial, elapsed=time.monotonic() - begun)
+
+    def hung(
+        self, planned: PlannedTrial, trial: Trial, fault: RemoteTimeout, elapsed: float
+    ) -> Trial:
+        """The trial of a tool that was ended at its deadline, with what it had said until then."""
+        said = ToolOutput(ENDED, fault.stdout, fault.stderr)
+        lines = (fault.stderr or fault.stdout).decode(errors="replace").split("\n")
+        last = next((" ".join(line.split()) for line in reversed(lines) if line.strip()), "")
+        return replace(
+            trial,
+            status=Status.FAILED,
+            reason=f"{fault}; it last said {last[-LAST:]!r}" if last else str(fault),
+            raw=self.writer.raw(planned, said),
+            elapsed=elapsed,
+        )
 
     def made_ready(self, planned: PlannedTrial) -> tuple[tuple[str, str], Before]:
         """Hold both ends to their CPUs and read their hosts; returns the CPUs and what was read."""
@@ -192,7 +215,9 @@ class Trials:
             engine.exec(server.container_id, RESTART_SERVERS, timeout=5.0)
 
         def settle() -> None:
-            for name in dict.fromkeys(cell.workload for cell in self.plan.cells):
+            for name in dict.fromkeys(
+                workloads.named(cell.workload).family for cell in self.plan.cells
+            ):
                 path = replace(path_of(planned), workload=name)
                 if path not in self.broken and patiently(self.fleet, self.deployment, path):
                     # It stays down: the others' way is the same, and each would be waited for.

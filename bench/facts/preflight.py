@@ -128,8 +128,8 @@ def ports_of(
     measured in these ways (each in its first for none): the swarm's, those of the servers in the
     hosts' own network, and those that Docker publishes for others."""
     every = chosen or drivers.chosen(())
-    servers = of_servers(inventory.port_base, len(inventory.hosts), every, accesses)
-    return Ports((*between.SWARM_TCP, *servers), between.SWARM_UDP)
+    tcp, udp = of_servers(inventory.port_base, len(inventory.hosts), every, accesses)
+    return Ports((*between.SWARM_TCP, *tcp), (*between.SWARM_UDP, *udp))
 
 
 def _look(machine: Machine) -> _Seen:

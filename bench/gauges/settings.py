@@ -92,7 +92,7 @@ def published(plan: Plan, base: int) -> dict[tuple[str, str], tuple[int, ...]]:
     ports: dict[tuple[str, str], dict[int, None]] = {}
     for cell in plan.cells:
         if cell.access in ON_HOST:
-            offset = workloads.known()[cell.workload].port + drivers.known()[cell.driver].published
+            offset = workloads.named(cell.workload).port + drivers.known()[cell.driver].published
             for pair in pairs(plan):
                 ports.setdefault((cell.driver, pair.server), {})[base + offset] = None
     return {key: tuple(found) for key, found in ports.items()}

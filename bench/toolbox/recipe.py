@@ -22,13 +22,17 @@ PACKAGES = (
     # iperf3 ends its threads with pthread_exit, which aborts without it; no package depends on it.
     "libgcc-s1",
     "libnginx-mod-http-echo",
+    "netperf",
     "nghttp2-client",
     "nginx-light",
+    "sockperf",
 )
 
 # The packages whose versions decide what is measured, and the names they are recorded by.
 TOOLS = {
     "iperf3": "iperf3",
+    "netperf": "netperf",
+    "sockperf": "sockperf",
     "h2load": "nghttp2-client",
     "nginx": "nginx",
     "nginx-echo": "libnginx-mod-http-echo",

@@ -78,8 +78,11 @@ def test_the_firewall_has_the_ports_that_netbench_knows() -> None:
     published = {driver.published for driver in drivers.known().values()} - {0}
     assert set(defaults["firewall_published"]) == published, "add a new driver's there too"
     assert (defaults["firewall_mesh"], defaults["firewall_mesh_step"]) == (MESH, MESH_STEP)
-    known = sorted(one.port for one in workloads.known().values())
-    assert sorted(defaults["firewall_offsets"]) == known, "add a new workload's port there too"
+    known = {port for one in workloads.known().values() for port in workloads.ports(one)}
+    told = "add a new workload's port there too"
+    assert defaults["firewall_offsets"] == sorted(known), told
+    udp = {workloads.ports(one)[-1] for one in workloads.known().values() if one.udp}
+    assert defaults["firewall_udp_offsets"] == sorted(udp), told
     base = load_inventory(EXAMPLE).port_base
     assert f"default({base}, true)" in defaults["firewall_port_base"]
 
@@ -106,11 +109,12 @@ def test_open_to_each_other_host_are_the_same_ports_and_esp() -> None:
         assert own[-1].endswith("-p esp -j ACCEPT")
         rules = [line for line in rules if line not in own]
     # And to the host's own containers, which docker-proxy serves, what is published there.
-    published = [port for port in ports.tcp if port > 15300]
     for bridge in ("docker+", "br-+"):
-        own = [line for line in rules if f"-i {bridge} -d 10.0.0.1/32 -p tcp" in line]
-        assert _ports(*own) == published
-        rules = [line for line in rules if line not in own]
+        for protocol in ("tcp", "udp"):
+            published = [port for port in getattr(ports, protocol) if port > 15300]
+            own = [line for line in rules if f"-i {bridge} -d 10.0.0.1/32 -p {protocol}" in line]
+            assert _ports(*own) == published
+            rules = [line for line in rules if line not in own]
     assert rules == []
 
 
@@ -130,19 +134,22 @@ def test_the_last_word_of_the_guard_is_drop_and_only_peers_and_the_host_pass_bef
 
 def test_nftables_opens_the_same() -> None:
     ports = _known()
-    tcp, udp, esp, forward, *own = _render("firewall.nft")
+    tcp, udp, esp, forward, forward_udp, *own = _render("firewall.nft")
     between = "input ip saddr { 10.0.0.2, 10.0.0.3 } ip daddr 10.0.0.1"
     assert tcp == f"{between} tcp dport {{ {', '.join(map(str, sorted(ports.tcp)))} }} accept"
-    assert udp == f"{between} udp dport {{ {', '.join(map(str, ports.udp))} }} accept"
+    assert udp == f"{between} udp dport {{ {', '.join(map(str, sorted(ports.udp)))} }} accept"
     assert esp == f"{between} ip protocol esp accept"
     published = ", ".join(str(port) for port in ports.tcp if port > 15300)
-    assert forward.endswith(f"ct original proto-dst {{ {published} }} accept")
+    published_udp = ", ".join(str(port) for port in ports.udp if port > 15300)
+    assert forward.endswith(f"tcp ct original proto-dst {{ {published} }} accept")
+    assert forward_udp.endswith(f"udp ct original proto-dst {{ {published_udp} }} accept")
     assert [line.split()[:3] for line in own] == [
         [hook, "iifname", f'"{bridge}"']
         for bridge in ("docker*", "br-*")
-        for hook in ("input", "forward")
+        for hook in ("input", "input", "forward", "forward")
     ]
-    assert all(line.endswith(f"{{ {published} }} accept") for line in own)
+    assert all(line.endswith(f"{{ {published} }} accept") for line in own[::2])
+    assert all(line.endswith(f"{{ {published_udp} }} accept") for line in own[1::2])
 
 
 def test_a_host_alone_opens_nothing() -> None:

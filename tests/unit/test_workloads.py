@@ -64,11 +64,14 @@ def test_workload_contract(workload: Workload) -> None:
     require_sane(workload, workload.parse(good(workload.name)))
 
 
-def test_no_two_workloads_share_a_port_or_a_metric() -> None:
+def test_workloads_share_a_port_only_with_its_server_and_a_metrics_name_only_with_its_unit() -> (
+    None
+):
     known = workloads.known().values()
-    assert len({it.port for it in known}) == len(known)
-    metrics = [metric.name for it in known for metric in it.metrics]
-    assert len(set(metrics)) == len(metrics)
+    serving = {(port, it.server("198.18.0.9", 1)) for it in known for port in workloads.ports(it)}
+    assert len({port for port, _ in serving}) == len(serving)
+    metrics = {(metric.name, metric.unit, metric.better) for it in known for metric in it.metrics}
+    assert len({name for name, *_ in metrics}) == len(metrics)
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -221,6 +224,7 @@ def stretch(
         f"{warmup}s of warm-up time and {duration}s of main duration for measurements.\n"
         f"requests: {done} total, {done} started, {done} done, {succeeded} succeeded, "
         f"{done - succeeded} failed, 0 errored, 0 timeout\nstatus codes: {codes}\n"
+        f"traffic: 1B (1) total, 1B (1) headers (space savings 0.00%), 1B ({1024 * done}) data\n"
         f"time for request:       47us  {shown or f'{longest}us':>10}  {shown or f'{mean}us':>10}"
         "      193us  96.19%\n"
     )
@@ -362,7 +366,8 @@ def test_a_tool_is_at_work_for_what_was_asked_and_http_for_its_log_besides() -> 
         assert f"--logged-warm-up-time={round(1000 * (warming - warmup))}ms" in argv
         # Where the script expects it: its own options first, the address last.
         assert argv[-1] == "http://198.18.0.9:80/echo"
-        assert [word.startswith("--logged-") for word in argv[1:]] == [True] * 2 + [False] * 8
+        assert argv[1] == "--checked"
+        assert [word.startswith("--logged-") for word in argv[2:]] == [True] * 2 + [False] * 8
 
 
 # Each connection answers 200 requests of 10 ms in 2 s; those that hang, 100.
