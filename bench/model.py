@@ -366,6 +366,59 @@ class UnderlayPath:
     outcome: str
 
 
+class Crossing(StrEnum):
+    """What a packet goes through at a hop of its path.
+
+    ``LOOPBACK`` and ``INTERFACE`` (one of the host's own) are there without any container network;
+    the others are what networks add.
+    """
+
+    LOOPBACK = "loopback"
+    INTERFACE = "interface"
+    VETH = "veth"
+    BRIDGE = "bridge"
+    NAT = "NAT"
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
+    IPVS = "IPVS"
+    VXLAN = "VXLAN"
+    ESP = "ESP"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One thing that a packet goes through, as it was found on a host.
+
+    ``space`` says whose network namespace it is in (``host``, ``client container``, ``namespace
+    1-abc``); ``interface`` its name there, empty for rules and what is no interface; ``mtu`` in
+    bytes, 0 where it has none; ``detail`` what else was read of it, or why nothing was.
+    """
+
+    host: str
+    space: str
+    crossing: Crossing
+    interface: str = ""
+    mtu: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PathPicture:
+    """What a treatment's packets cross from client to server, found before the first block.
+
+    ``target`` is where the client sends (address or name, and port) and ``broken`` why the path
+    does not work, or was not built; empty where it does.
+    """
+
+    driver: str
+    access: Access
+    placement: Placement
+    pair: HostPair
+    target: str = ""
+    hops: tuple[Hop, ...] = ()
+    broken: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
     """The toolbox image of a run: what it is called, its id, its tools' versions."""
@@ -391,7 +444,7 @@ class RunInfo:
     ``working`` is for how many seconds a trial's tool is at work, warm-ups included, by workload;
     a run that does not tell has tools that worked for the plan's duration and warm-up. ``note`` is
     what the user had to say of the run, ``checkout`` is None where the inventory is in no git
-    repository.
+    repository. ``pictures`` has one entry for each treatment, placement and pair of hosts.
     """
 
     format: int
@@ -410,6 +463,7 @@ class RunInfo:
     underlay: tuple[UnderlayPath, ...] = ()
     note: str = ""
     checkout: Checkout | None = None
+    pictures: tuple[PathPicture, ...] = ()
 
     def worked(self, workload: str) -> float:
         """For how many seconds the tool of a trial was to be at work, warm-ups included."""
