@@ -378,6 +378,7 @@ class Crossing(StrEnum):
     VETH = "veth"
     BRIDGE = "bridge"
     NAT = "NAT"
+    PROXY = "docker-proxy"
     MACVLAN = "macvlan"
     IPVLAN = "ipvlan"
     IPVS = "IPVS"

@@ -129,5 +129,8 @@ def _live(
         click.echo(f"left on the hosts: {line}", err=True)
     if end.outcome == "finished" and not end.outstanding:
         return 0
-    click.echo(f"netbench: {end.outcome}: {end.message}", err=True)
+    told = "not all was removed: run `netbench clean` with the same inventory"
+    if end.outcome != "finished":
+        told = f"{end.outcome}: {end.message}"
+    click.echo(f"netbench: {told}", err=True)
     return 130 if end.outcome == "interrupted" else 1

@@ -13,6 +13,7 @@ _DNAT = re.compile(
     r"-A \S+ .*-p tcp .*--dport (\d{1,5}) .*-j DNAT --to-destination (\S+)", re.ASCII
 )
 
+_EXCEPT = re.compile(r" ! -i (\S+) ", re.ASCII)
 _MASKED = re.compile(
     r"-A POSTROUTING .*?-s (\d+\.\d+\.\d+\.\d+(?:/\d+)?) .*-j MASQUERADE", re.ASCII
 )
@@ -20,12 +21,14 @@ _MASKED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """One rule: a TCP ``port`` forwarded ``to`` an address and port, or the network ``source``
-    whose addresses are masked with the host's."""
+    """One rule: a TCP ``port`` forwarded ``to`` an address and port, but for what comes in by the
+    interface ``but_from``; or the network ``source`` whose addresses are masked with the host's.
+    """
 
     kind: str
     port: int = 0
     to: str = ""
+    but_from: str = ""
     source: IPv4Network | None = None
 
     def covers(self, address: str) -> bool:
@@ -42,7 +45,9 @@ def parse_nat(text: str) -> tuple[Translation, ...]:
     for line in text.splitlines():
         forwarded, masked = _DNAT.match(line), _MASKED.match(line)
         if forwarded:
-            found.append(Translation(DNAT, int(forwarded[1]), forwarded[2]))
+            left_out = _EXCEPT.search(line)
+            but_from = left_out[1] if left_out else ""
+            found.append(Translation(DNAT, int(forwarded[1]), forwarded[2], but_from))
         elif masked:
             try:
                 network = IPv4Network(masked[1], strict=False)

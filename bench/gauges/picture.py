@@ -157,34 +157,40 @@ class _Finder:
         return []
 
     def translated(self, way: Way, end: End, port: int, hops: list[Hop]) -> list[Hop]:
-        """With the rules by which addresses are translated on the way, next to the bridge that is
-        between containers and host."""
-        other = way.access is Access.PUBLISHED_INGRESS_OTHER
-        if end is End.SERVER and way.access in _PUBLISHED:
-            detail = self._forwarding(way.pair.server, port)
-        elif end is End.CLIENT and other:
-            detail = self._forwarding(way.host(end), port)
-        elif (
-            end is End.CLIENT and way.access in _PUBLISHED and way.placement is Placement.CROSS_HOST
-        ):
-            detail = self._masking(way, hops)
-        else:
-            return hops
+        """With what translates addresses on the way, next to the bridge that is between containers
+        and host."""
         host = way.host(end)
         for place, hop in enumerate(hops):
-            if hop.space == HOST_SPACE and hop.crossing is Crossing.BRIDGE:
-                nat = Hop(host, HOST_SPACE, Crossing.NAT, detail=detail)
-                return [*hops[: place + 1], nat, *hops[place + 1 :]]
+            if hop.space != HOST_SPACE or hop.crossing is not Crossing.BRIDGE:
+                continue
+            same = way.placement is Placement.SAME_HOST
+            if end is End.SERVER and way.access in _PUBLISHED:
+                between = self._forwarding(host, port, hop.interface if same else "")
+            elif end is End.CLIENT and way.access is Access.PUBLISHED_INGRESS_OTHER:
+                between = self._forwarding(host, port, "")
+            elif end is End.CLIENT and way.access in _PUBLISHED and not same:
+                between = Hop(host, HOST_SPACE, Crossing.NAT, detail=self._masking(way, hops))
+            else:
+                break
+            return [*hops[: place + 1], between, *hops[place + 1 :]]
         return hops
 
-    def _forwarding(self, host: str, port: int) -> str:
+    def _forwarding(self, host: str, port: int, bridge: str) -> Hop:
+        """How a published port gets to its container, for what comes in by ``bridge``: those
+        behind it may be left out of the rule, and served by a program of the engine's."""
         rules = self.rules.get(host, "")
         if isinstance(rules, str):
-            return f"TCP {port} is forwarded; {rules}"
+            detail = f"TCP {port} is forwarded; {rules}"
+            return Hop(host, HOST_SPACE, Crossing.NAT, detail=detail)
         found = next((one for one in rules if one.kind == DNAT and one.port == port), None)
         if found is None:
-            return f"TCP {port} has no DNAT rule: docker-proxy carries it"
-        return f"DNAT of TCP {port} to {found.to}"
+            detail = f"TCP {port}, which has no DNAT rule"
+        elif found.but_from and found.but_from == bridge:
+            detail = f"TCP {port} to {found.to}; the DNAT rule leaves out what comes by {bridge}"
+        else:
+            detail = f"DNAT of TCP {port} to {found.to}"
+            return Hop(host, HOST_SPACE, Crossing.NAT, detail=detail)
+        return Hop(host, HOST_SPACE, Crossing.PROXY, detail=detail)
 
     def _masking(self, way: Way, hops: Iterable[Hop]) -> str:
         host = way.host(End.CLIENT)

@@ -62,7 +62,9 @@ def drawings(
 
     ``shown`` are those of the run's pictures to draw, all for None: what they cost rests on all.
     """
-    steps = staircase(run.info.pictures, summary, run.info.plan)
+    # Where nothing was measured there is nothing to be told by differences.
+    measured = any(cell.values for cell in summary.cells)
+    steps = staircase(run.info.pictures, summary, run.info.plan) if measured else {}
     found = []
     pictures = run.info.pictures if shown is None else shown
     by_way = groupby(pictures, key=lambda one: (one.driver, one.access, one.placement))

@@ -19,7 +19,17 @@ from bench.gauges.attest import Attestor
 from bench.gauges.nat import DNAT, MASKED, parse_nat
 from bench.gauges.picture import pictures
 from bench.gauges.way import Way
-from bench.model import Access, Crossing, Hop, HostPair, PathPicture, Placement, Plan, PlannedTrial
+from bench.model import (
+    Access,
+    Crossing,
+    Hop,
+    HostPair,
+    PathPicture,
+    Placement,
+    Plan,
+    PlannedTrial,
+    Status,
+)
 from bench.plan import make_plan
 from bench.remote.fleet import Fleet
 from bench.report import as_text, drawings, write_report
@@ -32,7 +42,7 @@ SAME, CROSS = Placement.SAME_HOST, Placement.CROSS_HOST
 PAIR = HostPair("a", "b")
 NAT = """-P PREROUTING ACCEPT
 -A POSTROUTING -s 172.18.0.0/16 ! -o br-uaaaaaaaaaaa -j MASQUERADE
--A DOCKER -p tcp -m tcp --dport 15301 -j DNAT --to-destination 172.18.0.3:15201
+-A DOCKER ! -i br-uaaaaaaaaaaa -p tcp -m tcp --dport 15301 -j DNAT --to-destination 172.18.0.3:15201
 -A DOCKER-INGRESS -p tcp -m tcp --dport 16301 -j DNAT --to-destination 172.18.0.2:16301
 """
 
@@ -126,6 +136,19 @@ def test_a_path_on_a_bridge_is_whole_from_container_to_container(boxes: dict[str
     assert across.target == "198.18.0.2:15301"
     rules = [hop.detail for hop in across.hops if hop.crossing is Crossing.NAT]
     assert rules == ["MASQUERADE of 172.18.0.0/16", "DNAT of TCP 15301 to 172.18.0.3:15201"]
+
+
+def test_from_the_same_bridge_a_published_port_is_docker_proxys(boxes: dict[str, Box]) -> None:
+    plan = planned("bridge", accesses=(Access.PUBLISHED_HOST,))
+    hops = found(boxes, plan)["bridge", Access.PUBLISHED_HOST, SAME].hops
+    assert [hop.crossing.value for hop in hops] == [
+        *("veth", "veth", "bridge", "docker-proxy", "bridge", "veth", "veth")
+    ]
+    assert "leaves out what comes by br-uaaaaaaaaaaa" in hops[3].detail
+    for one in boxes.values():
+        one.printed["iptables"] = NAT.replace("! -i br-uaaaaaaaaaaa ", "")
+    hops = found(boxes, plan)["bridge", Access.PUBLISHED_HOST, SAME].hops
+    assert hops[3].crossing is Crossing.NAT
 
 
 def test_host_and_macvlan_cross_little(boxes: dict[str, Box]) -> None:
@@ -314,8 +337,18 @@ def test_a_drawing_has_the_hops_in_order_and_the_costs_below(run: Path) -> None:
 
 def test_a_run_that_measured_nothing_has_drawings_without_costs(tmp_path: Path) -> None:
     stored = load(write_run(tmp_path / "run", stop_after=0, pictures=PICTURES[:6]))
-    last = drawings(stored, summarise(stored))[-1]
-    assert "no trial of this run tells what it costs" in as_text(last)
+    last = as_text(drawings(stored, summarise(stored))[-1])
+    assert last.count("x1") == 1
+    assert "next to" not in last
+
+
+def test_a_step_without_values_of_both_says_so(tmp_path: Path) -> None:
+    def unmeasured(trial: PlannedTrial) -> tuple[Status, str] | None:
+        return (Status.SKIPPED, "no") if trial.cell.driver == "bridge" else None
+
+    stored = load(write_run(tmp_path / "run", fate=unmeasured, pictures=PICTURES[:6]))
+    last = as_text(drawings(stored, summarise(stored))[-1])
+    assert "+ veth and bridge, next to host: no trial of this run tells what it costs" in last
 
 
 def test_both_pages_hold_the_pictures_and_escape_them(run: Path) -> None:
