@@ -19,7 +19,9 @@ from bench.deploy import deploy
 from bench.deployment import Deployment, Order
 from bench.errors import NetbenchError, StoreError
 from bench.gauges.attest import Attestor
+from bench.gauges.picture import pictures
 from bench.gauges.settings import path_facts
+from bench.gauges.way import Way
 from bench.isolation import prove, summary
 from bench.model import (
     Checkout,
@@ -48,7 +50,8 @@ from bench.workloads.base import Span
 class Request:
     """What to run and where to keep it: ``name`` is the run's folder below ``out``, by default the
     run's id; ``image`` a toolbox image of the user's own registry; ``command``, ``note`` and
-    ``checkout`` for the record."""
+    ``checkout`` for the record. Without ``measures`` every path is built, found and tried, and no
+    trial is run."""
 
     inventory: Inventory
     plan: Plan
@@ -58,6 +61,7 @@ class Request:
     command: tuple[str, ...] = ()
     note: str = ""
     checkout: Checkout | None = None
+    measures: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +186,11 @@ class _Run:
         refuse_without_baseline(broken, paths)
         networks |= self.prove_isolation(fleet, deployment, broken)
         settings, publishers = path_facts(fleet, attestor.locator, self.plan)
+        shown = pictures(fleet, attestor.locator, self.plan, _by_way(broken))
         told = tuple(replace(one, publishing=publishers.get(one.name, "")) for one in info.hosts)
-        writer.head(replace(info, hosts=told, networks=networks, paths=settings))
+        writer.head(replace(info, hosts=told, networks=networks, paths=settings, pictures=shown))
+        if not self.request.measures:
+            return "the paths were found, and nothing was to be measured"
         self.progress.begin(self.plan)
         self.first_trial = time.monotonic()
         rule = Rule(self.plan, info.metrics)
@@ -272,3 +279,10 @@ class _Run:
             blocks=self.blocks,
             reading=self.reading,
         )
+
+
+def _by_way(broken: Mapping[Path, str]) -> dict[Way, str]:
+    """Why ways do not work, whatever the workload."""
+    return {
+        Way(one.driver, one.access, one.placement, one.pair): why for one, why in broken.items()
+    }

@@ -22,6 +22,7 @@ VERBS = {
     "plan": "Print the matrix that `run` would measure and how long it takes. Touches nothing.",
     "run": "Measure: form the swarm, deploy, run all blocks, report, take all down again.",
     "report": "Table, charts and pages of a stored run.",
+    "path": "Draw what a packet crosses from client to server, and what each thing on it costs.",
     "compare": "Is one stored run worse than another? Exits with 1 if it is.",
     "asv": "Runs over time: an export for asv's pages and commands, and a gate for pipelines.",
     "clean": "Remove what a killed run left on the hosts.",

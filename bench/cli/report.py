@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from bench.cli._stored import newest
 from bench.errors import StoreError, UsageError
 
 
@@ -33,7 +34,7 @@ def command(run: Path, *, as_json: bool, csv: str | None, out: Path | None) -> N
     from bench.analysis.summary import summarise
     from bench.store import load
 
-    stored = load(_found(run))
+    stored = load(newest(run))
     # What was read stays to the end: a large run is not to be gone through for garbage again.
     gc.freeze()
     if csv:
@@ -64,35 +65,6 @@ def command(run: Path, *, as_json: bool, csv: str | None, out: Path | None) -> N
     click.echo(f"        {paths.markdown}")
     for chart in paths.charts:
         click.echo(f"Chart:  {chart.png}")
-
-
-def _found(folder: Path) -> Path:
-    """The run at ``folder``, or the newest of the runs in it, which is said on standard error."""
-    if (folder / "run.json").exists():
-        return folder
-    try:
-        runs = [entry for entry in sorted(folder.iterdir()) if (entry / "run.json").is_file()]
-    except FileNotFoundError:
-        raise StoreError(f"{folder}: there is no such folder", "give the folder of a run") from None
-    except OSError as fault:
-        raise StoreError(f"{folder}: {fault.strerror}", "give the folder of a run") from None
-    if not runs:
-        raise StoreError(
-            f"{folder}: is not a run, and holds none: there is no run.json",
-            "give the folder that `netbench run` named",
-        )
-    newest = max(runs, key=_begun)
-    click.echo(f"{folder} holds {len(runs)} runs; this is the newest, {newest}", err=True)
-    return newest
-
-
-def _begun(run: Path) -> tuple[str, str]:
-    """When a run began, to sort by; one whose head cannot be read is older than any other."""
-    try:
-        head = json.loads((run / "run.json").read_bytes())
-    except (OSError, ValueError):
-        return "", run.name
-    return str(head.get("created", "")) if isinstance(head, dict) else "", run.name
 
 
 def _write_csv(text: str, path: str) -> None:

@@ -79,7 +79,7 @@ class Locator:
             described = self.waypoints(way)
             for waypoint in described:
                 try:
-                    spots += self._find(way, waypoint)
+                    spots += self.find(way, waypoint)
                 except NetbenchError as fault:
                     missing.append(f"{waypoint.where}: {fault}")
             if not described:
@@ -103,12 +103,18 @@ class Locator:
             raise HostError(way.host(end), f"{way.driver} has no {end} there")
         return found
 
-    def _find(self, way: Way, waypoint: Waypoint) -> tuple[Spot, ...]:
+    def links(self, host: str, namespace: str = "") -> tuple[Link, ...]:
+        """The interfaces of a host's own namespace, or of one as a Spot names it. Raises HostError
+        where they cannot be read."""
+        return self._at(host, namespace).links
+
+    def find(self, way: Way, waypoint: Waypoint) -> tuple[Spot, ...]:
+        """The spots of one waypoint. Raises NetbenchError where there is none, saying why."""
         host = way.host(waypoint.end)
         if waypoint.space is Space.ESP:
             return (Spot(waypoint, host, ESP, waypoint.name, 0),)
         if waypoint.space in (Space.NETWORK, Space.BALANCER, Space.INGRESS):
-            path = self._sandbox(way, waypoint)
+            path = self.sandbox(way, waypoint)
             return self._spots(waypoint, host, f"sandbox:{path}", path, waypoint.name)
         if waypoint.space is Space.CONTAINER:
             identity = self.task(way, waypoint.end).container_id
@@ -168,7 +174,8 @@ class Locator:
             return DEFAULT_BRIDGE
         return f"br-{self._network_id(way, waypoint, host)}"[: len("br-") + NAME_LENGTH]
 
-    def _sandbox(self, way: Way, waypoint: Waypoint) -> str:
+    def sandbox(self, way: Way, waypoint: Waypoint) -> str:
+        """The file of the namespace that the engine keeps for a waypoint's network on its host."""
         if waypoint.space is Space.INGRESS:
             return f"{SANDBOXES}/ingress_sbox"
         identity = self._network_id(way, waypoint, way.host(waypoint.end))

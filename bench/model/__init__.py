@@ -18,6 +18,7 @@ from bench.model.nouns import (
     Status,
     Stopping,
 )
+from bench.model.picture import Crossing, Hop, PathPicture
 from bench.model.run import (
     Checkout,
     HostFacts,
@@ -43,7 +44,9 @@ __all__ = [
     "Cell",
     "Checkout",
     "CoreUse",
+    "Crossing",
     "EndUse",
+    "Hop",
     "Host",
     "HostFacts",
     "HostPair",
@@ -54,6 +57,7 @@ __all__ = [
     "Metric",
     "Passage",
     "PathFacts",
+    "PathPicture",
     "Placement",
     "Plan",
     "PlannedTrial",

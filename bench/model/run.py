@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from bench.model.nouns import Metric, Plan
+from bench.model.picture import PathPicture
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class RunInfo:
     ``working`` is for how many seconds a trial's tool is at work, warm-ups included, by workload;
     a run that does not tell has tools that worked for the plan's duration and warm-up. ``note`` is
     what the user had to say of the run, ``checkout`` is None where the inventory is in no git
-    repository.
+    repository. ``pictures`` has one entry for each treatment, placement and pair of hosts.
     """
 
     format: int
@@ -115,6 +116,7 @@ class RunInfo:
     underlay: tuple[UnderlayPath, ...] = ()
     note: str = ""
     checkout: Checkout | None = None
+    pictures: tuple[PathPicture, ...] = ()
 
     def worked(self, workload: str) -> float:
         """For how many seconds the tool of a trial was to be at work, warm-ups included."""

@@ -85,6 +85,7 @@ class FakeMachine:
         self.pinned: dict[str, str] = {}
         self.commands: dict[tuple[str, ...], str] = {
             ("ip", "-j", "addr", "show"): json.dumps([_interface(host.address)]),
+            ("ip", "-d", "-j", "addr", "show"): json.dumps([_interface(host.address)]),
             ("ip", "-j", "route", "show"): "[]",
             ("sh", "-c", f"test ! -e {_TUNING} || cat {_TUNING}"): "",
         }

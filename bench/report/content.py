@@ -15,6 +15,7 @@ from bench.analysis.verdict import Kind as Judged
 from bench.model import Metric, Placement
 from bench.report import setup, ways
 from bench.report.grid import Grid, Row
+from bench.report.picture import drawings
 from bench.report.words import (
     believable,
     compared,
@@ -55,6 +56,7 @@ def content(run: StoredRun, summary: Summary, flags: Sequence[Flag]) -> dict[str
         "latencies": [table for table in [_latencies(summary)] if table.rows],
         "cpu": [table for table in [_cpu(cpu_use(run))] if table.rows],
         "paths": [table for table in (ways.attested(run), ways.paths(info.paths)) if table.rows],
+        "drawings": drawings(run, summary),
         "method": setup.method(info, run.end, summary),
         "hosts": setup.hosts(info.hosts),
         "tools": setup.tools(info),

@@ -21,6 +21,7 @@ from bench.analysis.summary import Summary, summarise
 from bench.charts import Chart, draw
 from bench.errors import StoreError
 from bench.report.content import content
+from bench.report.picture import as_text
 from bench.report.words import printable
 from bench.store import StoredRun
 
@@ -58,7 +59,10 @@ def write_report(
     pictures = [
         {"title": one.title, "alt": one.alt, "source": f"charts/{one.png.name}"} for one in charts
     ]
-    _write(markdown, _page("report.md.j2", {**known, "charts": pictures}))
+    # In a block of code nothing is markup but the fence that ends it.
+    plain = [as_text(one).replace("`", "'") for one in known["drawings"]]
+    fenced = Markup("\n\n".join(plain))  # noqa: S704 - a fenced block of printable text
+    _write(markdown, _page("report.md.j2", {**known, "charts": pictures, "drawn": fenced}))
     pictures = [{"title": one.title, "alt": one.alt, "source": _inline(one.svg)} for one in charts]
     _write(html, _page("report.html.j2", {**known, "charts": pictures}))
     return ReportPaths(folder, markdown, html, charts)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.model import Placement, Status, Trial
+from bench.model import Crossing, Placement, Status, Trial
 from bench.plan import trials_of
 from bench.store import StoredRun, load
 from tests.lab.conftest import NETBENCH
@@ -141,3 +141,29 @@ def test_the_settings_along_every_path_are_stored(stored: StoredRun) -> None:
     published = [one.route for one in facts if one.where == "bridge"]
     assert published
     assert all("by DNAT to 172." in route for route in published)
+
+
+def test_the_pictures_hold_every_interface_that_counted(stored: StoredRun) -> None:
+    drawn = {
+        (one.driver, one.access, one.placement, one.pair): {
+            (hop.host, hop.interface) for hop in one.hops
+        }
+        for one in stored.info.pictures
+    }
+    for trial in stored.trials:
+        cell = trial.cell
+        hops = drawn[cell.driver, cell.access, cell.placement, trial.pair]
+        for passage in trial.path:
+            if "avoided" not in passage.where:
+                assert (passage.host, passage.interface) in hops, (passage, hops)
+
+
+def test_the_pictures_say_what_overlay_and_bridge_are_made_of(stored: StoredRun) -> None:
+    for one in stored.info.pictures:
+        assert not one.broken
+        crossed = {hop.crossing for hop in one.hops}
+        across = one.placement is Placement.CROSS_HOST
+        assert (Crossing.VXLAN in crossed) == (one.driver == "overlay" and across)
+        assert (Crossing.NAT in crossed) == (one.driver == "bridge" and across)
+        assert (Crossing.BRIDGE in crossed) == (one.driver in ("overlay", "bridge"))
+        assert not any("not seen" in hop.detail for hop in one.hops), one

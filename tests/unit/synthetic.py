@@ -14,6 +14,7 @@ from hdrh.histogram import HdrHistogram
 
 from bench import drivers, workloads
 from bench.model import (
+    Access,
     Cell,
     Checkout,
     CoreUse,
@@ -23,6 +24,7 @@ from bench.model import (
     Interval,
     Passage,
     PathFacts,
+    PathPicture,
     Placement,
     PlannedTrial,
     RunEnd,
@@ -108,6 +110,8 @@ def write_run(
     facts: Mapping[str, Any] | None = None,
     note: str = "",
     checkout: Checkout | None = None,
+    pictures: tuple[PathPicture, ...] = (),
+    accesses: Sequence[Access] = (),
 ) -> Path:
     """Write a run to ``path`` and return it. ``stop_after`` trials it is cut off.
 
@@ -127,6 +131,7 @@ def write_run(
         aa=aa,
         stopping=stopping,
         pin=pin,
+        accesses=tuple(accesses),
     )
     info = RunInfo(
         format=FORMAT,
@@ -146,6 +151,7 @@ def write_run(
         paths=tuple(_path(driver, host) for driver in driver_names for host in hosts),
         note=note,
         checkout=checkout,
+        pictures=pictures,
     )
     writer = RunWriter(path, info)
     random = np.random.default_rng(seed)
@@ -180,7 +186,7 @@ def as_format_1(path: Path) -> Path:
     """Make a run what netbench 0.1 would have written: without all that format 2 added."""
     head = json.loads((path / "run.json").read_text())
     head["format"] = 1
-    _drop(head, "paths", "working", "note", "checkout")
+    _drop(head, "paths", "working", "note", "checkout", "pictures")
     _drop(head["plan"], "stopping", "pin")
     for cell in head["plan"]["cells"]:
         _drop(cell, "aa")
