@@ -164,6 +164,7 @@ class Trials:
             samples=(*measured.samples, *self.cost(workload, measured, trial.ends)),
             intervals=measured.intervals,
             histogram=measured.histogram,
+            steps=measured.steps,
         )
 
     def cost(

@@ -63,7 +63,12 @@ _OPTIONS = (
         help="How clients reach servers: direct, dns, vip, published-host, published-ingress, "
         "published-ingress-other, or `all`; by default each driver's first (docs/drivers.md).",
     ),
-    click.option("--workloads", type=Names(), default=(), help="Workloads to run; all by default."),
+    click.option(
+        "--workloads",
+        type=Names(),
+        default=(),
+        help="Workloads to run; the usual ones (iperf3-tcp, http-echo) by default.",
+    ),
     click.option(
         "--placements",
         type=Names(),

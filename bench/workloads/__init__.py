@@ -15,5 +15,6 @@ def known() -> dict[str, Workload]:
 
 
 def chosen(names: tuple[str, ...]) -> tuple[Workload, ...]:
-    """The workloads called ``names``, in that order; all of them for none."""
-    return choose(known(), names, "workload")
+    """The workloads called ``names``, in that order; the usual ones for none."""
+    usual = tuple(name for name, one in known().items() if one.usual)
+    return choose(known(), names or usual, "workload")

@@ -62,6 +62,7 @@ class Workload(ABC):
 
     ``metrics`` are those that the parser yields and that of ``cost``, which is added to them.
     ``port`` is the server's offset from the inventory's port base; no two workloads share one.
+    ``usual`` says whether it is run where no workload is named.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Workload(ABC):
     metrics: tuple[Metric, ...]
     cost: Cost
     port: int
+    usual: bool = True
 
     @abstractmethod
     def server(self, address: str, port: int) -> tuple[str, ...]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 from bench.errors import ParseError
 from bench.model import Better, Interval, Measurement, Metric, Sample
+from bench.workloads._iperf3 import number, report
 from bench.workloads.base import Cost, ToolOutput, Workload
 
 THROUGHPUT = Metric("throughput", "bit/s", Better.HIGHER, "TCP throughput", headline=True)
@@ -51,12 +49,12 @@ class Iperf3Tcp(Workload):
     def parse(self, output: ToolOutput) -> Measurement:
         """From iperf3's JSON. The payload is what the receiver read from its socket after the
         warm-up; nothing of the application's goes the other way."""
-        report = _report(output)
+        found = report(output)
         try:
-            received = _number(report["end"]["sum_received"]["bits_per_second"])
-            arrived = _number(report["end"]["sum_received"]["bytes"])
-            retransmits = _number(report["end"]["sum_sent"]["retransmits"])
-            rows = tuple(_intervals(report["server_output_json"]["intervals"]))
+            received = number(found["end"]["sum_received"]["bits_per_second"])
+            arrived = number(found["end"]["sum_received"]["bytes"])
+            retransmits = number(found["end"]["sum_sent"]["retransmits"])
+            rows = tuple(_intervals(found["server_output_json"]["intervals"]))
         except KeyError as missing:
             raise ParseError(f"iperf3's report lacks {missing}") from None
         except (TypeError, ValueError, OverflowError) as wrong:
@@ -72,25 +70,6 @@ class Iperf3Tcp(Workload):
         )
 
 
-def _report(output: ToolOutput) -> dict[str, Any]:
-    """The JSON object in iperf3's standard output, which warnings may surround."""
-    text = output.stdout.decode(errors="replace")
-    opening = text.find("{")
-    report = None
-    if opening >= 0:
-        # Whatever cannot be read is said below.
-        with suppress(ValueError, RecursionError):
-            report = json.JSONDecoder().raw_decode(text, opening)[0]
-    if not isinstance(report, dict):
-        said = (output.stderr.decode(errors="replace").strip() or text.strip())[-200:]
-        raise ParseError(f"iperf3 (exit {output.exit_code}) left no whole report: {said!r}")
-    if "error" in report:
-        raise ParseError(f"iperf3: {' '.join(str(report['error']).split())[:200]}")
-    if output.exit_code != 0:
-        raise ParseError(f"iperf3 ended with exit code {output.exit_code}")
-    return report
-
-
 def _intervals(rows: list[dict[str, Any]]) -> Iterator[Interval]:
     """The receiver's intervals on one time axis: iperf3 restarts its clock after the warm-up."""
     warm_end = 0.0
@@ -98,22 +77,12 @@ def _intervals(rows: list[dict[str, Any]]) -> Iterator[Interval]:
         total = row["sum"]
         warmup = bool(total["omitted"])
         offset = 0.0 if warmup else warm_end
-        start, end = _number(total["start"]) + offset, _number(total["end"]) + offset
+        start, end = number(total["start"]) + offset, number(total["end"]) + offset
         if warmup:
             warm_end = end
         if end - start >= SHORTEST:
-            rate = _number(total["bits_per_second"])
+            rate = number(total["bits_per_second"])
             yield Interval(start, end, THROUGHPUT.name, rate, warmup)
-
-
-def _number(value: object) -> float:
-    """``value`` as the finite, non-negative number that every figure here is."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r:.40} where a number should be")
-    number = float(value)
-    if not math.isfinite(number) or number < 0:
-        raise ValueError(f"{number} where a number should be")
-    return number
 
 
 WORKLOAD = Iperf3Tcp()

@@ -93,6 +93,61 @@ dirty iperf3-tcp/warning-first iperf3-tcp/good
 dirty iperf3-tcp/empty iperf3-tcp/good
 : >"$golden/iperf3-tcp/empty/stdout"
 
+# --- udp-stream -----------------------------------------------------------------------------------
+search() { # STEPS [ADDRESS]
+    echo netbench-udp-search --look=1 --steps="$1" --seconds=1 --limit=0.5 --limit=0 --json --udp \
+        --client "${2-127.0.0.1}" --port 15203 --length 1400 --connect-timeout 3000
+}
+capture udp-stream/no-server $(search 4)
+
+"${in_image[@]}" iperf3 --server --json --bind 0.0.0.0 --port 15203 >/dev/null 2>&1 &
+server=$!
+sleep 0.5
+capture udp-stream/good $(search 8)
+drop() {
+    # Not the first: iperf3 waits for its answer.
+    iptables -A INPUT -p udp --dport 15203 -m statistic --mode nth --every "$1" --packet 50 -j DROP
+}
+# At any rate one packet in a hundred is lost, then one in a thousand.
+drop 100
+capture udp-stream/always-lossy $(search 4)
+iptables -F INPUT
+drop 1000
+capture udp-stream/never-lossless $(search 6)
+iptables -F INPUT
+# UDP is not let through at all.
+iptables -A INPUT -p udp --dport 15203 -j DROP
+capture udp-stream/udp-filtered $(search 4)
+iptables -F INPUT
+(sleep 2.5; kill -KILL "$server") &
+capture udp-stream/server-killed $(search 4)
+
+"${in_image[@]}" iperf3 --server --json --bind 0.0.0.0 --port 15203 >/dev/null 2>&1 &
+server=$!
+sleep 0.5
+"${in_image[@]}" iperf3 --client 127.0.0.1 --port 15203 --time 3 >/dev/null 2>&1 &
+first=$!
+sleep 0.5
+capture udp-stream/server-busy $(search 4)
+wait "$first"
+capture udp-stream/search-ended timeout 3.5 $(search 4)
+kill "$server"
+capture udp-stream/wrong-option netbench-udp-search --no-such-option
+
+dirty udp-stream/truncated udp-stream/good
+truncate -s -900 "$golden/udp-stream/truncated/stdout"
+dirty udp-stream/step-missing udp-stream/good
+sed -i '/^netbench-udp-search: step 3 of/,/^}/d' "$golden/udp-stream/step-missing/stdout"
+dirty udp-stream/cut-between-steps udp-stream/good
+sed -i '/^netbench-udp-search: step 8 of/,$d' "$golden/udp-stream/cut-between-steps/stdout"
+dirty udp-stream/warning-first udp-stream/good
+sed -i 's/^netbench-udp-search: step 2 of.*/&\nwarning: UDP block size exceeds the MTU/' \
+    "$golden/udp-stream/warning-first/stdout"
+# What the search does where a server was not ready yet.
+dirty udp-stream/tried-again udp-stream/good
+sed -i 's/^netbench-udp-search: step 4 of 8$/&\n{\n\t"error":\t"the server is busy"\n}\n\n& again/' \
+    "$golden/udp-stream/tried-again/stdout"
+
 # --- http-echo ------------------------------------------------------------------------------------
 load() { # SECONDS WARMUP URL
     local logged=0ms
