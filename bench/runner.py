@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from bench import __version__, cleanup, drivers, pinning, workloads
+from bench.calibration import calibrate
 from bench.deploy import deploy
 from bench.deployment import Deployment, Order
 from bench.drivers.base import Site
@@ -43,7 +44,7 @@ from bench.model import (
     Trial,
     UnderlayPath,
 )
-from bench.plan import round_of
+from bench.plan import calibrations, round_of
 from bench.probe import Path, probe, refuse_without_baseline
 from bench.remote.fleet import Fleet
 from bench.signals import interrupted_once, uninterrupted
@@ -227,6 +228,11 @@ class _Run:
         trials = Trials(
             fleet, writer, info, deployment, broken=broken, attestor=attestor, note=note
         )
+        if calibrations(self.plan):
+            found = calibrate(trials)
+            info = replace(info, networks=networks, paths=settings, reached=found)
+            writer.head(info)
+            trials.reached = info.slowest_of_each()
         self.run_blocks(trials, rule)
         return rule.reason(self.blocks)
 

@@ -93,7 +93,9 @@ def _command(driver: Driver, place: Place, order: Order) -> tuple[str, ...]:
     # networks the machine is in.
     own_network = driver.existing == HOST_NETWORK
     bind = order.facts[place.host].data_address if own_network else EVERY_ADDRESS
-    served = [one.server(bind, order.port_base + one.port) for one in workloads.known().values()]
+    known = workloads.known().values()
+    # Workloads may share a server, which is started once.
+    served = dict.fromkeys(one.server(bind, order.port_base + one.port) for one in known)
     return ("netbench-serve", *tuple(word for argv in served for word in ("--", *argv))[1:])
 
 

@@ -22,6 +22,7 @@ PACKAGES = (
     # iperf3 ends its threads with pthread_exit, which aborts without it; no package depends on it.
     "libgcc-s1",
     "libnginx-mod-http-echo",
+    "luajit",
     "nghttp2-client",
     "nginx-light",
 )
@@ -30,6 +31,7 @@ PACKAGES = (
 TOOLS = {
     "iperf3": "iperf3",
     "h2load": "nghttp2-client",
+    "luajit": "luajit",
     "nginx": "nginx",
     "nginx-echo": "libnginx-mod-http-echo",
     "iproute2": "iproute2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
 from bench.model import Measurement, Metric
 
@@ -61,8 +62,10 @@ class Workload(ABC):
     """What is run between client and server, and which metrics it yields.
 
     ``metrics`` are those that the parser yields and that of ``cost``, which is added to them.
-    ``port`` is the server's offset from the inventory's port base; no two workloads share one.
-    ``usual`` says whether it is run where no workload is named.
+    ``port`` is the server's offset from the inventory's port base; workloads share one
+    only where they share the server.
+    ``usual`` says whether it is run where no workload is named. ``relative_to`` names the workload
+    whose first headline, on the slowest treatment, decides at which rate this one runs.
     """
 
     name: str
@@ -71,6 +74,11 @@ class Workload(ABC):
     cost: Cost
     port: int
     usual: bool = True
+    relative_to: str = ""
+
+    def at(self, reached: float) -> Self:
+        """Itself at the rate that follows from what ``relative_to`` ``reached``."""
+        return self
 
     @abstractmethod
     def server(self, address: str, port: int) -> tuple[str, ...]:

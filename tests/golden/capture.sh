@@ -225,3 +225,40 @@ dirty http-echo/plain-only http-echo/good
 sed -i '/^netbench-http-load: logged/,$d' "$golden/http-echo/plain-only/stdout"
 dirty http-echo/no-second-summary http-echo/good
 sed -i '/^netbench-http-load: logged/,$ { /^requests:/,$d }' "$golden/http-echo/no-second-summary/stdout"
+
+# --- http-open ------------------------------------------------------------------------------------
+open_loop() { # RATE SECONDS WARMUP URL
+    echo netbench-http-open --rate="$1" --connections=64 --duration="$2" --warm-up-time="$3" \
+        --data=/usr/share/netbench/body-1k "$4"
+}
+capture http-open/closed-port $(open_loop 500 1 0 $url/echo)
+iptables -A INPUT -d 127.0.0.9 -j DROP
+capture http-open/black-hole $(open_loop 500 1 0 http://127.0.0.9:15280/echo)
+iptables -F INPUT
+capture http-open/unknown-name $(open_loop 500 1 0 http://no-such-name:15280/echo)
+
+"${in_image[@]}" netbench-echo 15280 &
+sleep 0.5
+capture http-open/good $(open_loop 2000 2 1 $url/echo)
+capture http-open/good-no-warmup $(open_loop 500 1 0 $url/echo)
+capture http-open/not-found $(open_loop 500 1 0 $url/nothing)
+capture http-open/changed-body $(open_loop 500 1 0 $url/headers)
+capture http-open/too-fast $(open_loop 200000 1 0 $url/echo)
+# A stall of a fifth of a second in a second: what was due meanwhile has waited.
+(sleep 0.6; kill -STOP $(nginx_pids); sleep 0.2; kill -CONT $(nginx_pids)) &
+capture http-open/stalled-for-a-while $(open_loop 1000 2 0 $url/echo)
+(sleep 0.6; kill -STOP $(nginx_pids)) &
+capture http-open/server-stalled $(open_loop 500 1 0 $url/echo)
+kill -CONT $(nginx_pids)
+(sleep 1; kill -KILL $(nginx_pids)) &
+capture http-open/server-killed $(open_loop 500 2 0 $url/echo)
+capture http-open/wrong-option netbench-http-open --no-such-option
+for case in truncated row-missing; do dirty http-open/$case http-open/good; done
+truncate -s -3 "$golden/http-open/truncated/stdout"
+sed -i '$d' "$golden/http-open/row-missing/stdout"
+# A generator that the machine did not let run in time, and one that had no time left.
+dirty http-open/generator-late http-open/good-no-warmup
+awk '$1 == "late" { $3 += 100000 } { print }' "$golden/http-open/good-no-warmup/stdout" \
+    >"$golden/http-open/generator-late/stdout"
+dirty http-open/generator-full http-open/good
+sed -i 's/^busy .*/busy 0.9700/' "$golden/http-open/generator-full/stdout"
