@@ -11,6 +11,7 @@ from bench.errors import EngineError
 from bench.model import Access, Cell, HostFacts, HostPair, Placement
 from bench.remote.api import Task
 from bench.swarm import Swarm
+from bench.workloads.base import Workload
 
 SERVER, CLIENT = "server", "client"
 # The server behind an address that Swarm shares out: that is a property of the whole service.
@@ -18,6 +19,8 @@ BALANCED = "balanced"
 HOST_NETWORK = "host"
 NO_NETWORK = "none"
 LOOPBACK = "127.0.0.1"
+# The workload whose server answers every path's first probe.
+TRIED_WITH = "http-echo"
 
 # Where the routing mesh's ports begin above the port base, and how many each host's servers have.
 MESH, MESH_STEP = 1000, 100
@@ -65,6 +68,13 @@ class Order:
         if not self.cells:
             asked = {every[0] for every in drivers.known()[driver].accesses.values()}
         return frozenset(asked)
+
+    def served(self) -> tuple[Workload, ...]:
+        """The workloads that every server serves: those of the cells (all where there are none),
+        and the one that paths are tried with."""
+        wanted = {workloads.named(cell.workload).family for cell in self.cells} | {TRIED_WITH}
+        known = workloads.known().values()
+        return tuple(one for one in known if not self.cells or one.family in wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +166,8 @@ def mesh_port(base: int, host: int, port: int) -> int:
 
 def mesh_refusal(base: int, hosts: int) -> str:
     """Why the routing mesh has no ports for this many hosts; empty where it has."""
-    last = mesh_port(base, hosts - 1, max(one.port for one in workloads.known().values()))
+    offsets = (port for one in workloads.known().values() for port in workloads.ports(one))
+    last = mesh_port(base, hosts - 1, max(offsets))
     if last <= MOST_PORT:
         return ""
     return (

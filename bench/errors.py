@@ -51,7 +51,14 @@ class HostKeyError(HostUnreachable):
 
 
 class RemoteTimeout(HostError):
-    """A remote call did not end before its deadline."""
+    """A remote call did not end before its deadline; what a command had printed until then."""
+
+    def __init__(
+        self, host: str, what: str, hint: str = "", *, stdout: bytes = b"", stderr: bytes = b""
+    ) -> None:
+        super().__init__(host, what, hint)
+        self.stdout = stdout
+        self.stderr = stderr
 
 
 class EngineError(HostError):

@@ -117,8 +117,8 @@ def planned_trials(plan: Plan) -> Iterator[PlannedTrial]:
 
 def seconds_a_trial(plan: Plan, cell: Cell) -> float:
     """What one trial of a cell is expected to take, in seconds."""
-    span = workload_package.known()[cell.workload].span(plan.duration, plan.warmup)
-    return span.seconds + TRIAL_OVERHEAD
+    span = workload_package.named(cell.workload).span(plan.duration, plan.warmup)
+    return span.wall + TRIAL_OVERHEAD
 
 
 def seconds_a_block(plan: Plan) -> float:
@@ -131,7 +131,7 @@ def calibrations(plan: Plan) -> tuple[PlannedTrial, ...]:
     their rate from it; numbered as the trial whose path it is."""
     found: dict[tuple[HostPair, Cell], PlannedTrial] = {}
     for planned in round_of(plan):
-        needed = workload_package.known()[planned.cell.workload].relative_to
+        needed = workload_package.named(planned.cell.workload).relative_to
         if needed:
             cell = replace(planned.cell, workload=needed, aa=0)
             found.setdefault((planned.pair, cell), replace(planned, cell=cell))

@@ -6,10 +6,11 @@ import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bench import drivers, workloads
-from bench.deployment import Deployment
+from bench.deployment import TRIED_WITH, Deployment
 from bench.drivers.base import MTU_OPTION
 from bench.errors import DeployError, HostUnreachable, NetbenchError
 from bench.model import Access, Cell, HostPair, Placement, UnderlayPath
@@ -112,6 +113,12 @@ def patiently(fleet: Fleet, deployment: Deployment, path: Path) -> str:
 
     Raises HostUnreachable where the client's host is lost.
     """
+    workload = workloads.named(path.workload)
+    with suppress(NetbenchError):
+        # Where there is no address, the try below says so.
+        address, _ = deployment.endpoint(path.cell, path.pair, workload.port)
+        if refused := workload.refusal(address):
+            return refused
     deadline = time.monotonic() + PROBE_WITHIN
     for tries in itertools.count(1):
         try:
@@ -131,7 +138,7 @@ def _probe(fleet: Fleet, deployment: Deployment, path: Path) -> str:
     engine = fleet[path.pair.client_for(path.placement)].engine
     client = deployment.client(path.cell, path.pair)
     server = deployment.server(path.cell, path.pair)
-    echo = workloads.known()["http-echo"]
+    echo = workloads.known()[TRIED_WITH]
     address, port = deployment.endpoint(path.cell, path.pair, echo.port)
     argv: tuple[str, ...] = ("netbench-probe", address, str(port), str(PATIENCE))
     within = PATIENCE + STARTS_WITHIN
@@ -141,7 +148,7 @@ def _probe(fleet: Fleet, deployment: Deployment, path: Path) -> str:
         return tried.stderr.decode(errors="replace").strip() or answered
     if answered != server.service:
         return f"{address}:{port} was answered by {answered!r}, not by {server.service!r}"
-    workload = workloads.known()[path.workload]
+    workload = workloads.named(path.workload)
     argv = workload.probe(*deployment.endpoint(path.cell, path.pair, workload.port))
     if not argv:
         return ""

@@ -160,7 +160,7 @@ class _Run:
 
     def info(self, ready: _Ready) -> RunInfo:
         names = dict.fromkeys(cell.workload for cell in self.plan.cells)
-        known = {name: workloads.known()[name] for name in names}
+        known = {name: workloads.named(name) for name in names}
         return RunInfo(
             format=FORMAT,
             run=self.id,
@@ -283,7 +283,7 @@ class _Run:
 
     def span_of(self, workload: str) -> Span:
         """How long the tool of each of a workload's trials is at work."""
-        return workloads.known()[workload].span(self.plan.duration, self.plan.warmup)
+        return workloads.named(workload).span(self.plan.duration, self.plan.warmup)
 
     def tell_standing(self, rule: Rule, block: int, trials: int) -> None:
         stopping = self.plan.stopping

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from bench import labels, workloads
+from bench import labels
 from bench.deployment import (
     BALANCED,
     CLIENT,
@@ -46,16 +46,15 @@ def places(driver: Driver, order: Order, hosts: Sequence[str]) -> Iterator[Place
 
 def service(driver: Driver, place: Place, order: Order) -> ServiceSpec:
     """One service of one task on its host."""
-    known = workloads.known().values()
     accesses = order.accesses(driver.name)
-    published: dict[int, int] = {}
-    mesh: dict[int, int] = {}
-    ports = {one.port: order.port_base + one.port for one in known}
+    none: tuple[dict[int, int], frozenset[int]] = {}, frozenset()
+    published, mesh = none, none
+    base = order.port_base
     if place.role == SERVER and Access.PUBLISHED_HOST in accesses:
-        published = {port: port + driver.published for port in ports.values()}
+        published = _publications(order, lambda offset: base + offset + driver.published)
     if place.role == BALANCED and in_mesh(accesses):
         number = list(order.facts).index(place.host)
-        mesh = {port: mesh_port(order.port_base, number, offset) for offset, port in ports.items()}
+        mesh = _publications(order, lambda offset: mesh_port(base, number, offset))
     return ServiceSpec(
         name=service_name(place, order),
         image=order.image,
@@ -63,8 +62,9 @@ def service(driver: Driver, place: Place, order: Order) -> ServiceSpec:
         network=network_name(driver, order),
         node_id=order.swarm.node_ids[place.host],
         labels=labels.of_run(order.run),
-        published=published,
-        mesh=mesh,
+        published=published[0],
+        mesh=mesh[0],
+        also_udp=published[1] | mesh[1],
         endpoint_mode="vip" if place.role == BALANCED else "dnsrr",
         environment={"NETBENCH_TASK": service_name(place, order)},
         tmpfs=(SCRATCH,),
@@ -93,10 +93,27 @@ def _command(driver: Driver, place: Place, order: Order) -> tuple[str, ...]:
     # networks the machine is in.
     own_network = driver.existing == HOST_NETWORK
     bind = order.facts[place.host].data_address if own_network else EVERY_ADDRESS
-    known = workloads.known().values()
     # Workloads may share a server, which is started once.
-    served = dict.fromkeys(one.server(bind, order.port_base + one.port) for one in known)
+    served = dict.fromkeys(one.server(bind, order.port_base + one.port) for one in order.served())
     return ("netbench-serve", *tuple(word for argv in served for word in ("--", *argv))[1:])
+
+
+def _publications(
+    order: Order, number: Callable[[int], int]
+) -> tuple[dict[int, int], frozenset[int]]:
+    """Which port of the container is published as which, where ``number`` makes the latter of an
+    offset; and which ports of the container are published for UDP as well."""
+    found, udp = {}, set()
+    for one in order.served():
+        target = order.port_base + one.port
+        found[target] = number(one.port)
+        if one.data_port is not None:
+            # The client tells the server by which number it will reach it: that one is to be it.
+            target = number(one.data_port)
+            found[target] = target
+        if one.udp:
+            udp.add(target)
+    return found, frozenset(udp)
 
 
 def _short(order: Order) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from bench import pinning, workloads
 from bench.deploy import refreshed
 from bench.deployment import Deployment
-from bench.errors import HostUnreachable, NetbenchError, ParseError, StoreError
+from bench.errors import HostUnreachable, NetbenchError, ParseError, RemoteTimeout, StoreError
 from bench.gauges.around import Around, Before, Gauges
 from bench.gauges.attest import Attestor
 from bench.gauges.use import busy
@@ -26,14 +26,19 @@ from bench.workloads.base import ToolOutput, Workload
 
 # Beyond its own time, how long a tool may take to connect, to end and to report (seconds).
 GRACE = 10.0
+# A tool that is ended has no exit code of its own: that of a killed process, as shells tell it.
+ENDED = 137
+# How much of its last line goes into the reason.
+LAST = 200
 # The supervisor that is process 1 of a server's container starts its commands afresh on HUP.
 RESTART_SERVERS = ("sh", "-c", "kill -HUP 1")
 
 
 def path_of(planned: PlannedTrial) -> Path:
-    """The path that a trial takes."""
+    """The path that a trial takes: one for a workload, whatever its parameters."""
     cell = planned.cell
-    return Path(cell.driver, cell.access, cell.placement, planned.pair, cell.workload)
+    family = workloads.named(cell.workload).family
+    return Path(cell.driver, cell.access, cell.placement, planned.pair, family)
 
 
 class Trials:
@@ -123,7 +128,10 @@ class Trials:
             self.refresh()
             held, before = self.made_ready(planned)
         started = time.monotonic()
-        output = self.execute(planned, workload)
+        try:
+            output = self.execute(planned, workload)
+        except RemoteTimeout as fault:
+            return self.hung(planned, trial, fault, time.monotonic() - begun)
         tool = time.monotonic() - started
         around = self.gauges.after(before)
         trial = replace(
@@ -137,12 +145,12 @@ class Trials:
 
     def workload(self, cell: Cell) -> Workload:
         """The cell's workload, at the rate that follows from what was reached."""
-        found = workloads.known()[cell.workload]
+        found = workloads.named(cell.workload)
         return found.at(self.reached[found.relative_to]) if found.relative_to else found
 
     def without_rate(self, cell: Cell) -> str:
         """Why a cell's workload has no rate to run at; empty where it has, or needs none."""
-        needed = workloads.known()[cell.workload].relative_to
+        needed = workloads.named(cell.workload).relative_to
         if not needed or needed in self.reached:
             return ""
         return f"no rate: {needed} could not be measured on any treatment before the first block"
@@ -154,9 +162,24 @@ class Trials:
         done = self.fleet[pair.client_for(cell.placement)].engine.exec(
             self.deployment.client(cell, pair).container_id,
             workload.client(address, port, self.plan.duration, self.plan.warmup),
-            timeout=workload.span(self.plan.duration, self.plan.warmup).seconds + GRACE,
+            timeout=workload.span(self.plan.duration, self.plan.warmup).wall + GRACE,
         )
         return ToolOutput(done.exit_code, done.stdout, done.stderr)
+
+    def hung(
+        self, planned: PlannedTrial, trial: Trial, fault: RemoteTimeout, elapsed: float
+    ) -> Trial:
+        """The trial of a tool that was ended at its deadline, with what it had said until then."""
+        said = ToolOutput(ENDED, fault.stdout, fault.stderr)
+        lines = (fault.stderr or fault.stdout).decode(errors="replace").split("\n")
+        last = next((" ".join(line.split()) for line in reversed(lines) if line.strip()), "")
+        return replace(
+            trial,
+            status=Status.FAILED,
+            reason=f"{fault}; it last said {last[-LAST:]!r}" if last else str(fault),
+            raw=self.writer.raw(planned, said),
+            elapsed=elapsed,
+        )
 
     def made_ready(self, planned: PlannedTrial) -> tuple[tuple[str, str], Before]:
         """Hold both ends to their CPUs and read their hosts; returns the CPUs and what was read."""
@@ -214,7 +237,9 @@ class Trials:
             engine.exec(server.container_id, RESTART_SERVERS, timeout=5.0)
 
         def settle() -> None:
-            for name in dict.fromkeys(cell.workload for cell in self.plan.cells):
+            for name in dict.fromkeys(
+                workloads.named(cell.workload).family for cell in self.plan.cells
+            ):
                 path = replace(path_of(planned), workload=name)
                 if path not in self.broken and patiently(self.fleet, self.deployment, path):
                     # It stays down: the others' way is the same, and each would be waited for.

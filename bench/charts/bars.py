@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from bench.analysis.display import absence, scale_for, treatment
 from bench.analysis.summary import CellSummary, Summary
 from bench.charts.style import (
-    FAINT,
     INK,
     Look,
+    absent,
     comparable,
     drivers_only,
     figure,
@@ -73,14 +73,7 @@ def _panel(axes: Axes, rows: Sequence[CellSummary], scale: Scale, look: dict[Cel
     top = max((scale.apply(value) for row in rows for value in row.values), default=1.0) or 1.0
     for place, row in enumerate(rows):
         if row.median is None:
-            axes.text(
-                *(place, 0.03 * top, absence(row)),
-                ha="center",
-                va="bottom",
-                rotation=90,
-                color=FAINT,
-                style="italic",
-            )
+            absent(axes, place, top, absence(row))
         else:
             _bar(axes, place, row, scale, look[row.cell])
     axes.set_ylim(0, top * 1.16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from bench.analysis.cpu import CpuUse
 from bench.analysis.display import absence, scale_for, treatment
 from bench.analysis.summary import Summary
 from bench.charts.bars import bars
+from bench.charts.cost import costs
 from bench.charts.latency import latencies
 from bench.charts.ratio import ratios
 from bench.charts.style import drivers_only, settings
+from bench.charts.sweep import against, sweeps
 from bench.errors import StoreError
 from bench.model import Better, Metric
 
@@ -34,14 +37,16 @@ class Chart:
     svg: Path
 
 
-def draw(summary: Summary, folder: Path) -> tuple[Chart, ...]:
+def draw(summary: Summary, folder: Path, uses: Sequence[CpuUse] = ()) -> tuple[Chart, ...]:
     """Draw what there is to compare into ``folder``, which is made; the ratios come first.
+
+    ``uses`` is what the processors did, for the charts of it.
 
     Raises StoreError, naming the file, where it cannot be written.
     """
     charts = []
     with settings():
-        for name, title, alt, figure in _figures(summary):
+        for name, title, alt, figure in _figures(summary, uses):
             stem = re.sub(r"[^A-Za-z0-9.-]+", "_", name)
             chart = Chart(title, alt, folder / f"{stem}.png", folder / f"{stem}.svg")
             _save(figure, chart)
@@ -49,7 +54,7 @@ def draw(summary: Summary, folder: Path) -> tuple[Chart, ...]:
     return tuple(charts)
 
 
-def _figures(summary: Summary) -> Iterator[tuple[str, str, str, Figure]]:
+def _figures(summary: Summary, uses: Sequence[CpuUse]) -> Iterator[tuple[str, str, str, Figure]]:
     figure = ratios(summary)
     if figure is not None:
         yield "ratio-to-host", "Ratio to the host network", _ratio_alt(summary), figure
@@ -59,11 +64,40 @@ def _figures(summary: Summary) -> Iterator[tuple[str, str, str, Figure]]:
             if figure is not None:
                 title = f"{metric.title} by driver and placement"
                 yield f"{workload}-{metric.name}", title, _alt(summary, workload, metric), figure
+    yield from _sweeps(summary)
+    for workload, metric in _costs(summary):
+        figure = costs(summary, uses, workload, metric)
+        if figure is not None:
+            title = f"{metric.title} by kind ({workload})"
+            yield f"{workload}-{metric.name}", title, _alt(summary, workload, metric), figure
     for workload in dict.fromkeys(cell.workload for cell in summary.cells):
         figure = latencies(summary, workload)
         if figure is not None:
             title = f"Latency percentiles by driver ({workload})"
             yield f"{workload}-latency", title, _latency_alt(summary, workload), figure
+
+
+def _sweeps(summary: Summary) -> Iterator[tuple[str, str, str, Figure]]:
+    names = list(dict.fromkeys(cell.workload for cell in summary.cells))
+    for sweep in sweeps(names):
+        first = next(iter(sweep.names.values()))
+        for metric in (metric for workload, metric in summary.headlines if workload == first):
+            figure = against(summary, sweep, metric)
+            if figure is not None:
+                by = sweep.parameter.name
+                title = f"{metric.title} against {by} ({sweep.name})"
+                alts = (_alt(summary, name, metric) for name in sweep.names.values())
+                alt = "; ".join(
+                    f"{by} {value}: {one}" for value, one in zip(sweep.names, alts, strict=True)
+                )
+                yield f"{sweep.name}-{metric.name}-by-{by}", title, alt, figure
+
+
+def _costs(summary: Summary) -> Iterator[tuple[str, Metric]]:
+    """The (workload, metric)s of CPU time a unit of work."""
+    for workload, metric in dict.fromkeys((row.workload, row.metric) for row in summary.cells):
+        if metric.name.startswith("cpu_per_"):
+            yield workload, metric
 
 
 def _save(figure: Figure, chart: Chart) -> None:

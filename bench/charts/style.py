@@ -133,6 +133,18 @@ def panel_title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", color=INK)
 
 
+def absent(axes: Axes, place: int, top: float, text: str) -> None:
+    """Say where a bar would be, on an axis that goes up to ``top``, why there is none."""
+    axes.text(
+        *(place, 0.03 * top, text),
+        ha="center",
+        va="bottom",
+        rotation=90,
+        color=FAINT,
+        style="italic",
+    )
+
+
 def drivers_only(cells: Iterable[CellSummary]) -> tuple[CellSummary, ...]:
     """The cells of drivers: A/A cells are left out where drivers are compared."""
     return tuple(cell for cell in cells if not cell.cell.aa)

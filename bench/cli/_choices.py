@@ -18,6 +18,7 @@ from bench.model import Inventory, Plan, Stopping
 F = TypeVar("F", bound=Callable[..., Any])
 
 BUDGET = 1800.0
+WARMUP = 1
 MIN_BLOCKS = 6
 # How long trials are where nobody says; the shorter ones only where a budget holds no longer ones.
 DURATIONS = (5, 4, 3, 2)
@@ -64,10 +65,18 @@ _OPTIONS = (
         "published-ingress-other, or `all`; by default each driver's first (docs/drivers.md).",
     ),
     click.option(
+        "--profile",
+        default=None,
+        metavar="NAME|FILE",
+        help="What is measured and how long, where no other option says so: quick, standard (the "
+        "default), thorough, or a YAML file (docs/workloads.md).",
+    ),
+    click.option(
         "--workloads",
         type=Names(),
         default=(),
-        help="Workloads to run; the usual ones (iperf3-tcp, http-echo) by default.",
+        help="Workloads to run, with parameters as tcp-rr:size=1024 or iperf3-tcp:streams=1/4/16; "
+        "the profile's by default (docs/workloads.md).",
     ),
     click.option(
         "--placements",
@@ -79,7 +88,7 @@ _OPTIONS = (
         "--blocks",
         type=click.IntRange(1, 10_000),
         default=None,
-        help="Passes over all cells, each in a fresh random order; 6 by default.",
+        help="Passes over all cells, each in a fresh random order; the profile's or 6 by default.",
     ),
     click.option(
         "--target",
@@ -112,16 +121,15 @@ _OPTIONS = (
         type=click.IntRange(1, 3600),
         default=None,
         metavar="SECONDS",
-        help="How long each trial measures; 5 by default, down to 2 where the budget is short. "
-        "http-echo takes a fifth more (1 s at least) for its latencies.",
+        help="How long each trial measures; the profile's or 5 by default, then down to 2 where "
+        "the budget is short. http-echo takes a fifth more (1 s at least) for its latencies.",
     ),
     click.option(
         "--warmup",
         type=click.IntRange(0, 60),
-        default=1,
-        show_default=True,
+        default=None,
         metavar="SECONDS",
-        help="How long each trial runs before that.",
+        help="How long each trial runs before that; the profile's or 1 by default.",
     ),
     click.option(
         "--pin",
@@ -174,6 +182,7 @@ def choices(
     inventory: Path,
     drivers: tuple[str, ...],
     access: tuple[str, ...],
+    profile: str | None,
     workloads: tuple[str, ...],
     placements: tuple[str, ...],
     blocks: int | None,
@@ -182,7 +191,7 @@ def choices(
     min_blocks: int | None,
     aa: bool | None,
     duration: int | None,
-    warmup: int,
+    warmup: int | None,
     pin: str,
     mtu: str,
     seed: int | None,
@@ -196,8 +205,10 @@ def choices(
     from bench.matrix import parse_accesses, refuse_idle
     from bench.model import Placement
     from bench.plan import BLOCKS, make_plan
+    from bench.profiles import STANDARD, load
     from bench.site import parse_mtu
 
+    wanted = load(profile or STANDARD)
     stopping = _stopping(blocks, target, budget, min_blocks, aa=aa is True)
     pinning.parse(pin)
     parse_mtu(mtu)
@@ -215,10 +226,10 @@ def choices(
         make_plan,
         [host.name for host in hosts.hosts],
         chosen,
-        workload_package.chosen(workloads),
+        workload_package.chosen(workloads or wanted.workloads),
         where,
-        blocks=blocks or BLOCKS,
-        warmup=warmup,
+        blocks=blocks or wanted.blocks or BLOCKS,
+        warmup=next((one for one in (warmup, wanted.warmup) if one is not None), WARMUP),
         seed=secrets.randbits(32) if seed is None else seed,
         aa=None if aa is None else int(aa),
         stopping=stopping,
@@ -226,7 +237,8 @@ def choices(
         accesses=accesses,
         mtu=mtu,
     )
-    return Choices(hosts, make(duration=duration) if duration else _longest(make))
+    fixed = duration or wanted.duration
+    return Choices(hosts, make(duration=fixed) if fixed else _longest(make))
 
 
 def _longest(make: Callable[..., Plan]) -> Plan:

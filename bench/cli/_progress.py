@@ -19,7 +19,7 @@ def headline(trial: Trial) -> str:
     """A trial's result in a few words."""
     if trial.status is not Status.COMPLETED:
         return f"{trial.status}: {trial.reason}"
-    metric = next(m for m in workloads.known()[trial.cell.workload].metrics if m.headline)
+    metric = next(m for m in workloads.named(trial.cell.workload).metrics if m.headline)
     value = next(sample.value for sample in trial.samples if sample.metric == metric.name)
     return human(value, metric.unit)
 

@@ -55,9 +55,9 @@ def command(
     console.print(table)
     console.print()
     for name in dict.fromkeys(cell.workload for cell in plan.cells):
-        workload = workloads.known()[name]
+        workload = workloads.named(name)
         metrics = ", ".join(f"{metric.name} [{metric.unit}]" for metric in workload.metrics)
-        more = workload.span(plan.duration, plan.warmup).seconds - plan.duration - plan.warmup
+        more = workload.span(plan.duration, plan.warmup).wall - plan.duration - plan.warmup
         longer = f"; each trial takes {more:g} s longer" if more else ""
         console.print(f"{name}: {workload.title}: {metrics}{longer}")
     owners = [

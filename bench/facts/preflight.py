@@ -117,12 +117,14 @@ def ports_of(inventory: Inventory) -> Ports:
         for driver in drivers.chosen(())
         if Access.PUBLISHED_HOST in {every[0] for every in driver.accesses.values()}
     }
-    servers = [
-        inventory.port_base + one.port + published
-        for one in workloads.known().values()
-        for published in offsets
-    ]
-    return Ports((*between.SWARM_TCP, *sorted(servers)), between.SWARM_UDP)
+    known = workloads.known().values()
+
+    def every(ports: set[int]) -> list[int]:
+        return sorted(inventory.port_base + port + above for port in ports for above in offsets)
+
+    tcp = {port for one in known for port in workloads.ports(one)}
+    udp = {workloads.ports(one)[-1] for one in known if one.udp}
+    return Ports((*between.SWARM_TCP, *every(tcp)), (*between.SWARM_UDP, *every(udp)))
 
 
 def _look(machine: Machine) -> _Seen:

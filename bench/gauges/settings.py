@@ -218,7 +218,7 @@ class _Settings:
             if cell.access is not Access.PUBLISHED_HOST:
                 continue
             published = drivers.known()[cell.driver].published
-            offset = workloads.known()[cell.workload].port + published
+            offset = workloads.named(cell.workload).port + published
             for pair in pairs(self.plan):
                 key = (cell.driver, pair.server)
                 ports.setdefault(key, {})[self.deployment.port_base + offset] = None

@@ -7,6 +7,7 @@ better goes in as time per amount, and says so in its name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -144,7 +145,8 @@ def _to_host(cell: Cell, metric: Metric) -> Benchmark:
 
 def _benchmark(cell: Cell, metric: Metric, name: str, unit: str, shown: Shown) -> Benchmark:
     return Benchmark(
-        name=f"{cell.workload}.{cell.placement}.{name}",
+        # A parameter's marks mean something else in the address of a page.
+        name=f"{re.sub('[:=]', '-', cell.workload)}.{cell.placement}.{name}",
         unit=unit,
         version=f"1:{metric.unit}:{metric.better}:{unit}",
         # The pages have the workload above it.

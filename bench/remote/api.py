@@ -81,7 +81,8 @@ class ServiceSpec:
     """One Swarm service of one task, pinned to a node.
 
     ``published`` maps ports of the container to ports of the host (host mode), ``mesh`` to ports
-    of the routing mesh; ``endpoint_mode`` is ``dnsrr`` or ``vip``, which the mesh needs;
+    of the routing mesh, for TCP and those of ``also_udp`` (ports of the container) for UDP as well;
+    ``endpoint_mode`` is ``dnsrr`` or ``vip``, which the mesh needs;
     ``stop_grace`` is how many seconds its process has to end before it is killed.
     """
 
@@ -96,6 +97,7 @@ class ServiceSpec:
     tmpfs: tuple[Mount, ...] = ()
     stop_grace: float = 1.0
     mesh: Mapping[int, int] = field(default_factory=dict)
+    also_udp: frozenset[int] = frozenset()
     endpoint_mode: str = "dnsrr"
 
 

@@ -45,11 +45,12 @@ class Execution:
     def run(self, container: str, argv: Sequence[str], timeout: float) -> Completed:
         """See ``bench.remote.api.Engine.exec``."""
         deadline = time.monotonic() + timeout
+        printed: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
         mark = f"{MARK}={secrets.token_hex(8)}"
         with told(self._connection, f"`{argv[0]}` in container {container[:24]}"):
             made = self._client.exec_create(container, list(argv), environment=[mark])
             try:
-                output = self._stream(str(made["Id"]), deadline)
+                self._stream(str(made["Id"]), deadline, printed)
                 exit_code = self._exit_code(str(made["Id"]), deadline)
             except (TimeoutError, urllib3.exceptions.TimeoutError):
                 ended = self._kill(container, str(made["Id"]), mark)
@@ -57,14 +58,19 @@ class Execution:
                     self._host,
                     f"`{argv[0]}` in container {container[:24]} did not end within {timeout:g} s"
                     f" and {'was ended' if ended else 'could not be ended'}",
+                    stdout=b"".join(printed["stdout"]),
+                    stderr=b"".join(printed["stderr"]),
                 ) from None
             finally:
                 # Open the next way now, between two commands, instead of when one waits for it.
                 self._dialer.prepare()
-        return Completed(exit_code, output["stdout"], output["stderr"])
+        return Completed(exit_code, b"".join(printed["stdout"]), b"".join(printed["stderr"]))
 
-    def _stream(self, exec_id: str, deadline: float) -> dict[str, bytes]:
-        """What the command prints, until its end. The engine takes the connection over for it."""
+    def _stream(self, exec_id: str, deadline: float, printed: dict[str, list[bytes]]) -> None:
+        """Add to ``printed`` what the command prints, piece by piece, until its end.
+
+        The engine takes the connection over for it.
+        """
         way = DialConnection("docker", opener=self._dialer.open, timeout=_left(deadline))
         try:
             way.connect()
@@ -80,11 +86,9 @@ class Execution:
             if answer.status >= 400:
                 said = answer.read().decode(errors="replace")
                 raise refused(self._host, "exec", _message(said), answer.status)
-            found: dict[str, list[bytes]] = {"stdout": [], "stderr": []}
             for stream, data in _frames(answer):
-                found[stream].append(data)
+                printed[stream].append(data)
             answer.close()
-            return {stream: b"".join(parts) for stream, parts in found.items()}
         finally:
             way.close()
 
@@ -114,7 +118,7 @@ class Execution:
                     killer = self._client.exec_create(
                         container, ["sh", "-c", _KILL, "netbench-kill", mark], user="0"
                     )
-                    self._stream(str(killer["Id"]), until)
+                    self._stream(str(killer["Id"]), until, {"stdout": [], "stderr": []})
                     continue
                 if found["Pid"]:
                     self._connection.run(["kill", "-9", str(found["Pid"])], timeout=_KILL_WITHIN)

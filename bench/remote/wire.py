@@ -71,9 +71,10 @@ def service(spec: ServiceSpec) -> dict[str, Any]:
         "Mounts": _mounts(spec.tmpfs),
     }
     ports = [
-        {"Protocol": "tcp", "TargetPort": target, "PublishedPort": port, "PublishMode": mode}
+        {"Protocol": protocol, "TargetPort": target, "PublishedPort": port, "PublishMode": mode}
         for mode, ports in (("host", spec.published), ("ingress", spec.mesh))
         for target, port in ports.items()
+        for protocol in (("tcp", "udp") if target in spec.also_udp else ("tcp",))
     ]
     return {
         "Name": spec.name,

@@ -15,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.analysis.cpu import cpu_use
 from bench.analysis.flags import Flag, find
 from bench.analysis.summary import Summary, summarise
 from bench.charts import Chart, draw
@@ -51,7 +52,7 @@ def write_report(
     folder = run.path if folder is None else folder
     summary = summarise(run) if summary is None else summary
     flags = find(run, summary) if flags is None else flags
-    charts = draw(summary, folder / "charts")
+    charts = draw(summary, folder / "charts", cpu_use(run))
     known = content(run, summary, flags)
     markdown, html = folder / "report.md", folder / "report.html"
     pictures = [

@@ -23,13 +23,17 @@ PACKAGES = (
     "libgcc-s1",
     "libnginx-mod-http-echo",
     "luajit",
+    "netperf",
     "nghttp2-client",
     "nginx-light",
+    "sockperf",
 )
 
 # The packages whose versions decide what is measured, and the names they are recorded by.
 TOOLS = {
     "iperf3": "iperf3",
+    "netperf": "netperf",
+    "sockperf": "sockperf",
     "h2load": "nghttp2-client",
     "luajit": "luajit",
     "nginx": "nginx",

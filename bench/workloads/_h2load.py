@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from bench.errors import ParseError
 
-CONNECTIONS = 16
 LONGEST_US = 3_600_000_000
 
 _NUMBER = r"(\d{1,15})"
@@ -27,6 +26,7 @@ _STATUS = re.compile(
     rf"^status codes: {_NUMBER} 2xx, {_NUMBER} 3xx, {_NUMBER} 4xx, {_NUMBER} 5xx$",
     re.MULTILINE | re.ASCII,
 )
+_DATA = re.compile(rf"^traffic: .*\({_NUMBER}\) data$", re.MULTILINE | re.ASCII)
 # Smallest, largest, mean; 348us, 10.52ms, 1.20s.
 _SHOWN = r"(\d{1,9}(?:\.\d{2})?)(us|ms|s) "
 _TIME = re.compile(rf"^time for request: +\S+ +{_SHOWN} *{_SHOWN}", re.MULTILINE | re.ASCII)
@@ -43,11 +43,13 @@ _UNSEEN = 0
 class Summary:
     """What h2load printed of one stretch.
 
-    ``duration`` and ``warmup`` in seconds. ``ok`` counts the answers with a good status that began
+    ``duration`` and ``warmup`` in seconds, ``data`` is how many bytes of answers' bodies came in
+    all that time. ``ok`` counts the answers with a good status that began
     after the warm-up and ``moved`` the redirections; ``mean`` and ``longest`` are the mean and the
     largest latency of all requests in seconds, at most.
     """
 
+    connections: int
     duration: int
     warmup: float
     done: int
@@ -57,6 +59,7 @@ class Summary:
     moved: int
     mean: float
     longest: float
+    data: int
 
     @property
     def good(self) -> int:
@@ -87,16 +90,19 @@ class Answers:
         return int(self.counts.sum())
 
 
-def summary(text: str) -> Summary:
-    """What ``text`` says of one execution. Raises ParseError where it is no summary, or one of a
-    stretch without a good answer."""
+def summary(text: str, connections: int) -> Summary:
+    """What ``text`` says of one execution with so many connections.
+
+    Raises ParseError where it is no summary, or one of a stretch without a good answer.
+    """
     mode, totals, status = _MODE.search(text), _TOTALS.search(text), _STATUS.search(text)
-    time = _TIME.search(text)
-    if mode is None or totals is None or status is None or time is None:
+    time, data = _TIME.search(text), _DATA.search(text)
+    if mode is None or totals is None or status is None or time is None or data is None:
         raise ParseError(f"h2load left no summary: {text.strip()[-200:]!r}")
     done, succeeded, failed, _errored, _timeout = map(int, totals.groups())
     ok, moved, *_refused = map(int, status.groups())
     found = Summary(
+        connections=connections,
         duration=int(mode[2]),
         warmup=float(mode[1]),
         done=done,
@@ -106,11 +112,12 @@ def summary(text: str) -> Summary:
         moved=moved,
         mean=_at_most(time[3], time[4]),
         longest=_at_most(time[1], time[2]),
+        data=int(data[1]),
     )
     if min(found.ok, found.good, found.duration) <= 0:
         raise ParseError(f"h2load: none of {max(done, failed)} requests was answered well")
     # Each connection may have had one answer under way when the warm-up ended.
-    if found.good > found.ok + CONNECTIONS or succeeded > done:
+    if found.good > found.ok + connections or succeeded > done:
         raise ParseError(
             f"h2load counted {succeeded} successes of {done} requests, but {ok} good answers and "
             f"{moved} redirections, which cannot be"

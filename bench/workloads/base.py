@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Self
 
+from bench.errors import UsageError
 from bench.model import Measurement, Metric
 
 
@@ -21,14 +24,48 @@ class ToolOutput:
 @dataclass(frozen=True, slots=True)
 class Span:
     """For how long a client's command is at work, in seconds: all that it measures together, and
-    all that it warms up for it."""
+    all that it warms up for it. ``idle`` is how long it then waits for nothing but its own end."""
 
     measured: float
     warmup: float
+    idle: float = 0.0
 
     @property
     def seconds(self) -> float:
         return self.measured + self.warmup
+
+    @property
+    def wall(self) -> float:
+        """From the command's start to its end."""
+        return self.seconds + self.idle
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One thing of a workload that may be chosen: its ``name``, its ``default``, and every value
+    that it ``allows``. ``title`` says what it is, with its unit."""
+
+    name: str
+    default: int | str
+    allows: range | tuple[int | str, ...]
+    title: str
+
+    def value(self, text: str) -> int | str:
+        """The allowed value that ``text`` stands for. Raises UsageError for any other."""
+        number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+        for found in (text, number):
+            if found is not None and found in self.allows:
+                return found
+        raise UsageError(
+            f"{self.name} ({self.title}) cannot be {text!r}", f"it may be {self.choices}"
+        )
+
+    @property
+    def choices(self) -> str:
+        """What it may be, in words."""
+        if isinstance(self.allows, range):
+            return f"{self.allows[0]} to {self.allows[-1]}"
+        return ", ".join(map(str, self.allows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +99,14 @@ class Workload(ABC):
     """What is run between client and server, and which metrics it yields.
 
     ``metrics`` are those that the parser yields and that of ``cost``, which is added to them.
-    ``port`` is the server's offset from the inventory's port base; workloads share one
-    only where they share the server.
-    ``usual`` says whether it is run where no workload is named. ``relative_to`` names the workload
-    whose first headline, on the slowest treatment, decides at which rate this one runs.
+    ``port`` is the server's offset from the inventory's port base: workloads share one only where
+    they share the server. ``data_port`` is the offset of a second port whose number the two ends
+    tell each other, so that it must be published under its own; ``udp`` says that UDP goes to the
+    last of these ports besides. ``relative_to`` names the workload whose first headline, on the
+    slowest treatment, decides at which rate this one runs.
+
+    A class is a family of workloads: ``parameters`` is what may be chosen, ``chosen`` what was
+    where it is not the default; that is a part of the ``name`` (see `bench.workloads.named`).
     """
 
     name: str
@@ -73,8 +114,40 @@ class Workload(ABC):
     metrics: tuple[Metric, ...]
     cost: Cost
     port: int
-    usual: bool = True
+    data_port: int | None = None
+    udp: bool = False
     relative_to: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    chosen: Mapping[str, int | str] = MappingProxyType({})
+
+    @property
+    def family(self) -> str:
+        """The name without parameters."""
+        return type(self).name
+
+    def value(self, name: str) -> int | str:
+        """The value of a parameter: the chosen one, else its default."""
+        defaults = {one.name: one.default for one in self.parameters}
+        return self.chosen.get(name, defaults[name])
+
+    def number(self, name: str) -> int:
+        """The value of a parameter whose values are numbers."""
+        return int(self.value(name))
+
+    def having(self, chosen: Mapping[str, int | str]) -> Self:
+        """The same workload with other values than the defaults for some of its parameters."""
+        kept = {
+            one.name: chosen[one.name]
+            for one in self.parameters
+            if chosen.get(one.name, one.default) != one.default
+        }
+        made = type(self)()
+        if kept:
+            made.chosen = MappingProxyType(kept)
+            told = [f"{name}={value}" for name, value in kept.items()]
+            made.name = ":".join((made.name, *told))
+            made.title = f"{made.title}; {', '.join(told)}"
+        return made
 
     def at(self, reached: float) -> Self:
         """Itself at the rate that follows from what ``relative_to`` ``reached``."""
@@ -88,6 +161,10 @@ class Workload(ABC):
         """A command that shows in an instant whether the server answers, and exits with 0 if so;
         nothing where the probe that every path gets (an HTTP request) is enough."""
         return ()
+
+    def refusal(self, address: str) -> str:
+        """Why this workload cannot reach a server at ``address``; empty where it can."""
+        return ""
 
     @abstractmethod
     def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from bench.errors import ParseError
 from bench.model import Better, Measurement, Metric, Sample
 from bench.workloads import _h2load as h2load
-from bench.workloads._h2load import CONNECTIONS, LONGEST_US, Answers
-from bench.workloads.base import Cost, Span, ToolOutput, Workload
+from bench.workloads._h2load import LONGEST_US, Answers, Summary
+from bench.workloads.base import Cost, Parameter, Span, ToolOutput, Workload
 
 RATE = Metric("requests", "1/s", Better.HIGHER, "HTTP requests", headline=True)
 PERCENTILES = {
@@ -33,8 +33,17 @@ COST = Cost(
     amount=1000.0,
 )
 
-# Bytes of /usr/share/netbench/body-1k in the image, which the server sends back as it came.
-BODY = 1024
+CONNECTIONS = Parameter("connections", 16, range(1, 1025), "connections at once")
+# A file of each size is in the image; the server sends back what it is sent.
+_FILES = {
+    0: (),
+    1024: ("--data=/usr/share/netbench/body-1k",),
+    65_536: ("--data=/usr/share/netbench/body-64k",),
+}
+BODY = Parameter("body", 1024, tuple(_FILES), "bytes of a request's body, and of its answer's")
+KEEP, NEW = "keep", "new"
+REUSE = Parameter("connection", KEEP, (KEEP, NEW), "kept, or a new one for every request")
+_PATHS = {KEEP: "echo", NEW: "echo-and-close"}
 
 # Seconds in which a connection that hears nothing is given up: without it h2load waits minutes
 # for a connection that does not come about.
@@ -52,6 +61,8 @@ LOGGED_WARMUP = 0.5
 # cut: a typical latency a connection at its beginning, and the longest at its end, where a machine
 # may just be as busy with something else as it was then.
 IDLE_ALLOWED = 0.1
+# With a new connection for every request making it is no part of the latency, and takes the longer.
+CONNECTING_ALLOWED = 0.9
 
 # What netbench-http-load prints between the two stretches.
 _BETWEEN = "\nnetbench-http-load: logged\n"
@@ -59,10 +70,11 @@ _BETWEEN = "\nnetbench-http-load: logged\n"
 
 class HttpEcho(Workload):
     name = "http-echo"
-    title = f"HTTP echo of 1 KiB (h2load, closed loop, {CONNECTIONS} connections)"
+    title = "HTTP echo (h2load, closed loop; 16 connections and 1 KiB unless told)"
     metrics = (RATE, *PERCENTILES.values(), ERRORS, COST.metric)
     cost = COST
     port = 80
+    parameters = (CONNECTIONS, BODY, REUSE)
 
     def server(self, address: str, port: int) -> tuple[str, ...]:
         return ("netbench-echo", str(port), address)
@@ -70,12 +82,12 @@ class HttpEcho(Workload):
     def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:
         logged = self._logged(duration, warmup)
         return (
-            *("netbench-http-load", f"--logged-duration={logged.measured:.0f}"),
+            *("netbench-http-load", "--checked", f"--logged-duration={logged.measured:.0f}"),
             f"--logged-warm-up-time={1000 * logged.warmup:.0f}ms",
-            *("--h1", "--threads=1", f"--clients={CONNECTIONS}"),
+            *("--h1", "--threads=1", f"--clients={self.number(CONNECTIONS.name)}"),
             *(f"--duration={duration}", f"--warm-up-time={warmup}"),
-            *(f"--connection-inactivity-timeout={SILENCE}", "--data=/usr/share/netbench/body-1k"),
-            f"http://{address}:{port}/echo",
+            *(f"--connection-inactivity-timeout={SILENCE}", *_FILES[self.number(BODY.name)]),
+            f"http://{address}:{port}/{_PATHS[str(self.value(REUSE.name))]}",
         )
 
     def span(self, duration: int, warmup: int) -> Span:
@@ -102,11 +114,12 @@ class HttpEcho(Workload):
             said = (output.stderr or output.stdout).decode(errors="replace").strip()[-200:]
             raise ParseError(f"h2load ended with exit code {output.exit_code}: {said!r}")
         first, between, second = text.partition(_BETWEEN)
-        plain = h2load.summary(first)
-        _require_busy(plain.duration, plain.mean * plain.done, plain.mean + plain.longest)
+        connections = self.number(CONNECTIONS.name)
+        plain = h2load.summary(first, connections)
+        self._require_busy(plain, plain.mean * plain.done, plain.mean + plain.longest)
         if not between:
             raise ParseError(f"h2load was not started again to log: {first.strip()[-200:]!r}")
-        logged, answers = h2load.summary(second), h2load.answers(output.stderr)
+        logged, answers = h2load.summary(second, connections), h2load.answers(output.stderr)
         if (answers.logged, answers.accepted) != (logged.done, logged.succeeded):
             raise ParseError(
                 f"h2load counted {logged.succeeded} successes of {logged.done} requests but logged "
@@ -121,7 +134,9 @@ class HttpEcho(Workload):
         if not all(latencies.values()):
             raise ParseError("h2load's log has most answers come in no time, which cannot be")
         cut = latencies[PERCENTILES[50.0].name] + float(answers.latencies[-1]) / 1e6
-        _require_busy(logged.duration, answers.waited, cut)
+        self._require_busy(logged, answers.waited, cut)
+        for stretch in (plain, logged):
+            self._require_bodies(stretch)
         errors = plain.failed + plain.moved + logged.failed + logged.succeeded - answers.good
         return Measurement(
             samples=(
@@ -131,23 +146,32 @@ class HttpEcho(Workload):
                 Sample(ERRORS.name, float(errors)),
             ),
             histogram=_encoded(answers),
-            payload=2.0 * BODY * (plain.good + answers.good),
+            payload=2.0 * self.number(BODY.name) * (plain.good + answers.good),
             work=plain.work(plain.good) + logged.work(answers.good),
         )
 
+    def _require_busy(self, stretch: Summary, waited: float, cut: float) -> None:
+        """Raise ParseError where the connections ``waited`` for answers for too little of the time.
 
-def _require_busy(duration: int, waited: float, cut: float) -> None:
-    """Raise ParseError where the connections ``waited`` for answers for too little of the time.
+        ``cut`` is what each may have waited beside that, at the ends; all in seconds.
+        """
+        expected = float(stretch.connections * stretch.duration)
+        missing = expected - waited - stretch.connections * cut
+        allowed = IDLE_ALLOWED if self.value(REUSE.name) == KEEP else CONNECTING_ALLOWED
+        if missing > allowed * expected:
+            raise ParseError(
+                f"h2load's connections were lost, or waited in vain, for {missing / expected:.0%} "
+                "of the time: the server or the path to it stopped answering"
+            )
 
-    ``cut`` is what each may have waited beside that, at the ends; all in seconds.
-    """
-    expected = float(CONNECTIONS * duration)
-    missing = expected - waited - CONNECTIONS * cut
-    if missing > IDLE_ALLOWED * expected:
-        raise ParseError(
-            f"h2load's connections were lost, or waited in vain, for {missing / expected:.0%} of "
-            "the time: the server or the path to it stopped answering"
-        )
+    def _require_bodies(self, stretch: Summary) -> None:
+        """Raise ParseError where fewer bytes of bodies came back than the good answers had."""
+        expected = stretch.good * self.number(BODY.name)
+        if stretch.data < expected:
+            raise ParseError(
+                f"the bodies came back short: {stretch.data} bytes of {expected} in "
+                f"{stretch.good} good answers"
+            )
 
 
 def percentile(counts: NDArray[np.int64], values: NDArray[np.int64], at: float) -> float:

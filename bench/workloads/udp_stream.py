@@ -18,7 +18,7 @@ from bench.errors import ParseError
 from bench.model import Better, Measurement, Metric, Sample, Step
 from bench.units import human
 from bench.workloads._iperf3 import number, report
-from bench.workloads.base import Cost, Span, ToolOutput, Workload
+from bench.workloads.base import Cost, Parameter, Span, ToolOutput, Workload
 
 GOODPUT = Metric("udp_goodput", "bit/s", Better.HIGHER, "UDP goodput at 0.5 % loss", headline=True)
 PACKETS = Metric("udp_packets", "1/s", Better.HIGHER, "UDP packets at 0.5 % loss")
@@ -38,7 +38,8 @@ LEAST_STEPS = 8
 # Seconds between two steps, and what iperf3 takes to start and to end, on a path of little delay.
 BETWEEN = 0.15
 
-SIZE = 1400
+# The packets of a VoIP call, of the middle, and the most that passes unbroken through VXLAN.
+SIZE = Parameter("size", 1400, (64, 512, 1400), "bytes of a packet's content")
 
 _STEP = re.compile(rb"^netbench-udp-search: step (\d{1,4}) of (\d{1,4})( again)?\n", re.MULTILINE)
 
@@ -56,11 +57,12 @@ class _Tried:
 
 class UdpStream(Workload):
     name = "udp-stream"
-    title = f"UDP goodput (iperf3, search for the rate, {SIZE} bytes)"
+    title = "UDP goodput (iperf3, search for the rate; 1400 bytes unless told)"
     metrics = (GOODPUT, PACKETS, JITTER, LOSSLESS, COST.metric)
     cost = COST
     port = 3
-    usual = False
+    udp = True
+    parameters = (SIZE,)
 
     def server(self, address: str, port: int) -> tuple[str, ...]:
         return ("iperf3", "--server", "--json", "--bind", address, "--port", str(port))
@@ -68,7 +70,14 @@ class UdpStream(Workload):
     def probe(self, address: str, port: int) -> tuple[str, ...]:
         return (
             *("iperf3", "--udp", "--client", address, "--port", str(port)),
-            *("--bytes", "16K", "--length", str(SIZE), "--connect-timeout", "3000"),
+            *(
+                "--bytes",
+                "16K",
+                "--length",
+                str(self.number(SIZE.name)),
+                "--connect-timeout",
+                "3000",
+            ),
         )
 
     def client(self, address: str, port: int, duration: int, warmup: int) -> tuple[str, ...]:
@@ -77,7 +86,7 @@ class UdpStream(Workload):
             *("netbench-udp-search", f"--look={max(1, warmup)}"),
             *(f"--steps={steps}", f"--seconds={seconds}", f"--limit={TOLERATED}", "--limit=0"),
             *("--json", "--udp", "--client", address, "--port", str(port)),
-            *("--length", str(SIZE), "--connect-timeout", "3000"),
+            *("--length", str(self.number(SIZE.name)), "--connect-timeout", "3000"),
         )
 
     def span(self, duration: int, warmup: int) -> Span:

@@ -22,6 +22,8 @@ mount -t tmpfs tmpfs "$root/run"
 mkdir -p "$root/run/netbench"
 mount -t tmpfs -o size=64m tmpfs "$root/run/netbench"
 ip link set lo up
+# netperf takes no IPv4 address at all where there is none but the loopback's.
+ip addr add 198.18.0.2/32 dev lo
 hostname golden
 in_image=(chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin NETBENCH_TASK=golden)
 
@@ -58,6 +60,9 @@ server=$!
 sleep 0.5
 capture iperf3-tcp/good $(iperf 3 1)
 capture iperf3-tcp/good-no-warmup $(iperf 2 0)
+capture iperf3-tcp/good-streams $(iperf 2 1) --parallel 4
+capture iperf3-tcp/good-reverse $(iperf 2 1) --reverse
+capture iperf3-tcp/good-both $(iperf 2 1) --bidir
 # A narrow, lossy path, so that segments are retransmitted.
 iptables -A INPUT -p tcp --dport 15201 -m statistic --mode random --probability 0.002 -j DROP
 capture iperf3-tcp/good-lossy $(iperf 3 1)
@@ -147,14 +152,54 @@ sed -i 's/^netbench-udp-search: step 2 of.*/&\nwarning: UDP block size exceeds t
 dirty udp-stream/tried-again udp-stream/good
 sed -i 's/^netbench-udp-search: step 4 of 8$/&\n{\n\t"error":\t"the server is busy"\n}\n\n& again/' \
     "$golden/udp-stream/tried-again/stdout"
+# --- netperf --------------------------------------------------------------------------------------
+keys=THROUGHPUT,THROUGHPUT_UNITS,ELAPSED_TIME,MEAN_LATENCY,P50_LATENCY,P90_LATENCY,P99_LATENCY
+keys=$keys,LOCAL_BYTES_SENT,LOCAL_BYTES_RECVD
+perf() { # TEST SECONDS WARMUP [SIZE]
+    echo netbench-netperf "$3" "$2" "$1" -4 -H 127.0.0.1 -p 15210 -P 0 -j -- -P 0,15211 \
+        -r "${4-1},${4-1}" -k "$keys"
+}
+netserver() { "${in_image[@]}" netserver -D -N -4 -L 127.0.0.1 -p 15210 >/dev/null 2>&1 & }
+netserver_pids() { pgrep -x netserver; }
+
+for pair in tcp-rr:TCP_RR udp-rr:UDP_RR tcp-crr:TCP_CRR; do
+    name=${pair%:*} test=${pair#*:}
+    capture "$name/no-server" $(perf "$test" 1 0)
+    netserver
+    sleep 0.5
+    capture "$name/good" $(perf "$test" 2 1)
+    capture "$name/good-1k" $(perf "$test" 1 0 1024)
+    (sleep 1; kill -KILL $(netserver_pids)) &
+    capture "$name/server-killed" $(perf "$test" 2 0)
+    netserver
+    sleep 0.5
+    (sleep 1; kill -STOP $(netserver_pids)) &
+    capture "$name/server-stalled" timeout 8 $(perf "$test" 2 0)
+    kill -CONT $(netserver_pids)
+    capture "$name/client-ended" timeout 1.5 $(perf "$test" 3 0)
+    capture "$name/wrong-option" netbench-netperf 0 1 "$test" --no-such-option
+    kill $(netserver_pids)
+    sleep 0.2
+    dirty "$name/truncated" "$name/good"
+    truncate -s -60 "$golden/$name/truncated/stdout"
+done
+netserver
+sleep 0.5
+# The first datagram, and one in the middle.
+for lost in 0 30000; do
+    iptables -A INPUT -p udp --dport 15211 -m statistic --mode nth --every 100000 --packet $lost -j DROP
+    capture udp-rr/datagram-$lost-lost $(perf UDP_RR 2 0)
+    iptables -F INPUT
+done
+kill $(netserver_pids)
 
 # --- http-echo ------------------------------------------------------------------------------------
-load() { # SECONDS WARMUP URL
+load() { # SECONDS WARMUP URL [CONNECTIONS] [BODY]
     local logged=0ms
     [ "$2" = 0 ] || logged=500ms
     echo netbench-http-load --logged-duration=1 --logged-warm-up-time=$logged \
-        --h1 --threads=1 --clients=16 --duration="$1" --warm-up-time="$2" \
-        --connection-inactivity-timeout=5 --data=/usr/share/netbench/body-1k "$3"
+        --h1 --threads=1 --clients="${4-16}" --duration="$1" --warm-up-time="$2" \
+        --connection-inactivity-timeout=5 ${5---data=/usr/share/netbench/body-1k} "$3"
 }
 url=http://127.0.0.1:15280
 
@@ -168,6 +213,10 @@ server=$!
 sleep 0.5
 capture http-echo/good $(load 2 1 $url/echo)
 capture http-echo/good-no-warmup $(load 1 0 $url/echo)
+capture http-echo/good-64 $(load 1 0 $url/echo 64)
+capture http-echo/good-64k $(load 1 0 $url/echo 16 --data=/usr/share/netbench/body-64k)
+capture http-echo/good-no-body $(load 1 0 $url/echo 16 "")
+capture http-echo/good-new $(load 1 1 $url/echo-and-close)
 capture http-echo/not-found $(load 1 0 $url/nothing)
 
 # What is beyond a rate gets status 503.
@@ -189,6 +238,18 @@ broken=$!
 sleep 0.5
 capture http-echo/server-error $(load 1 0 http://127.0.0.1:15282/echo)
 kill "$broken"
+
+# A server that sends back something else.
+sed -e 's|:15280 |:15283 |' -e 's|nginx.pid|short.pid|' -e 's|echo_request_body;|echo -n no;|' \
+    "$conf" >"$root/run/netbench/short.conf"
+"${in_image[@]}" nginx -e stderr -c /run/netbench/short.conf 2>/dev/null &
+short=$!
+sleep 0.5
+checked() { load "$@" | sed 's/^netbench-http-load/& --checked/'; }
+capture http-echo/good-checked $(checked 1 0 $url/echo)
+capture http-echo/short-bodies $(load 1 0 http://127.0.0.1:15283/echo)
+capture http-echo/changed-body $(checked 1 0 http://127.0.0.1:15283/echo)
+kill "$short"
 
 nginx_pids() { pgrep -f '[n]ginx: .*process'; }
 # Stopped, not ended: its sockets stay open and nothing is answered any more.

@@ -118,7 +118,7 @@ def write_run(
     plan = make_plan(
         hosts,
         [drivers.known()[one] for one in driver_names],
-        [workloads.known()[one] for one in workload_names],
+        [workloads.named(one) for one in workload_names],
         placements,
         blocks=blocks,
         duration=3,
@@ -135,7 +135,7 @@ def write_run(
         netbench="0.1.0",
         command=("netbench", "run", "-i", "hosts/lab.yaml"),
         plan=plan,
-        metrics={one: workloads.known()[one].metrics for one in workload_names},
+        metrics={one: workloads.named(one).metrics for one in workload_names},
         hosts=tuple(
             replace(_facts(place, host), **{"link_speed": link_speed, **(facts or {})})
             for place, host in enumerate(hosts)
@@ -252,7 +252,7 @@ def _trial(writer: RunWriter, planned: PlannedTrial, drift: float, making: Makin
     # What a unit of work costs in CPU time: the slower the path, the dearer.
     samples += tuple(
         Sample(metric.name, 0.8 / making.factors[planned.cell.driver] * (1 + 0.01 * (1 - speed)))
-        for metric in workloads.known()[planned.cell.workload].metrics
+        for metric in workloads.named(planned.cell.workload).metrics
         if metric.name.startswith("cpu_") and metric.name not in known
     )
     intervals = (

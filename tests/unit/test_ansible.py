@@ -59,8 +59,11 @@ def test_the_firewall_has_the_ports_that_netbench_knows() -> None:
     assert tuple(defaults["firewall_swarm_tcp"]) == SWARM_TCP
     assert tuple(defaults["firewall_swarm_udp"]) == SWARM_UDP
     assert defaults["firewall_published"] == drivers.known()["bridge"].published
-    known = sorted(one.port for one in workloads.known().values())
-    assert sorted(defaults["firewall_offsets"]) == known, "add a new workload's port there too"
+    known = {port for one in workloads.known().values() for port in workloads.ports(one)}
+    told = "add a new workload's port there too"
+    assert defaults["firewall_offsets"] == sorted(known), told
+    udp = {workloads.ports(one)[-1] for one in workloads.known().values() if one.udp}
+    assert defaults["firewall_udp_offsets"] == sorted(udp), told
     base = load_inventory(EXAMPLE).port_base
     assert f"default({base}, true)" in defaults["firewall_port_base"]
 
@@ -103,7 +106,7 @@ def test_nftables_opens_the_same() -> None:
     assert tcp == f"{between} tcp dport {{ {', '.join(map(str, ports.tcp))} }} accept"
     assert udp == f"{between} udp dport {{ {', '.join(map(str, ports.udp))} }} accept"
     assert esp == f"{between} ip protocol esp accept"
-    assert forward.endswith("ct original proto-dst { 15301, 15380 } accept")
+    assert forward.endswith("ct original proto-dst { 15301, 15310, 15311, 15380 } accept")
 
 
 def test_a_host_alone_opens_nothing() -> None:
@@ -122,7 +125,7 @@ def test_other_port_bases_are_followed() -> None:
     guard = next(
         line for line in _render("firewall.v4", firewall_port_base="20000") if "tcp" in line
     )
-    assert _ports(guard) == [2377, 7946, 20001, 20080, 20101, 20180]
+    assert _ports(guard) == [2377, 7946, 20001, 20010, 20011, 20080, 20101, 20110, 20111, 20180]
 
 
 @pytest.mark.parametrize("play", ["site.yml", "teardown.yml"])

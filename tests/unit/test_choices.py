@@ -71,12 +71,15 @@ def inventory(tmp_path: Path) -> Path:
     return path
 
 
+TWO = ("--workloads", "http-echo,iperf3-tcp")
+
+
 def plan(inventory: Path, *words: str) -> Result:
     return CliRunner().invoke(plan_command, ["-i", str(inventory), *words])
 
 
 def test_plan_says_what_a_budget_buys(inventory: Path) -> None:
-    done = plan(inventory, "--target", "3%", "--budget", "20m", "--drivers", "overlay")
+    done = plan(inventory, "--target", "3%", "--budget", "20m", "--drivers", "overlay", *TWO)
     assert done.exit_code == 0, done.output
     # 4 cells of 6.4 s and, with an A/A cell, 5 of HTTP's 7.9 s: 1170 s hold 17 blocks of 65.1 s.
     assert "20 min hold about 17 blocks of 65 s" in done.output
@@ -102,21 +105,38 @@ def test_a_budget_alone_has_no_target(inventory: Path) -> None:
 def test_trials_get_shorter_before_a_budget_is_refused_unless_their_length_is_asked_for(
     inventory: Path,
 ) -> None:
-    done = plan(inventory, "--budget", "10m")
+    done = plan(inventory, "--budget", "10m", *TWO)
     assert "trials of 3 s instead of 5 s: the budget is short; --duration sets it" in done.output
-    asked = plan(inventory, "--budget", "10m", "--duration", "5")
+    asked = plan(inventory, "--budget", "10m", "--duration", "5", *TWO)
     assert isinstance(asked.exception, UsageError)
     assert "16 cells with trials of 5 s after 1 s" in str(asked.exception)
-    none = plan(inventory, "--budget", "60s")
+    none = plan(inventory, "--budget", "60s", *TWO)
     assert "16 cells with trials of 2 s after 1 s" in str(none.exception)
 
 
 def test_a_fixed_number_of_blocks_has_no_outlook(inventory: Path) -> None:
-    done = plan(inventory, "--no-aa")
+    done = plan(inventory, "--no-aa", *TWO)
     assert "16 cells x 6 blocks = 96 trials" in done.output
     assert "noise" not in done.output
     assert "http-echo: " in done.output
     assert "latency_p50 [s]" in done.output
+
+
+def test_a_profile_says_what_the_command_line_does_not(inventory: Path, tmp_path: Path) -> None:
+    usual = plan(inventory, "--no-aa")
+    assert "32 cells x 6 blocks = 192 trials of 5 s after 1 s" in usual.output
+    quick = plan(inventory, "--profile", "quick", "--no-aa")
+    assert "24 cells x 6 blocks = 144 trials of 2 s after 1 s" in quick.output
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "question: Sizes?\nworkloads: ['tcp-rr:size=1/1024']\nblocks: 3\nduration: 7\nwarmup: 0\n"
+    )
+    mine = plan(inventory, "--profile", str(file), "--no-aa", "--drivers", "overlay")
+    assert "8 cells x 3 blocks = 24 trials of 7 s after 0 s" in mine.output
+    assert "tcp-rr:size=1024" in mine.output
+    words = ("--workloads", "udp-rr", "--blocks", "2", "--duration", "1", "--warmup", "2")
+    asked = plan(inventory, "--profile", str(file), "--no-aa", "--drivers", "host", *words)
+    assert "2 cells x 2 blocks = 4 trials of 1 s after 2 s" in asked.output
 
 
 def test_an_earlier_run_says_how_many_blocks_each_cell_takes(

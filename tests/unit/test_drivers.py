@@ -96,8 +96,9 @@ def test_no_two_drivers_publish_on_the_same_ports() -> None:
     offsets = [one.published for one in EVERY if one.published]
     assert len(set(offsets)) == len(offsets)
     # The routing mesh's ports begin above all of them, and no two hosts share one.
-    highest = max(offsets) + max(one.port for one in workloads.known().values())
-    ports = [mesh_port(0, n, w.port) for n in range(30) for w in workloads.known().values()]
+    served = {port for one in workloads.known().values() for port in workloads.ports(one)}
+    highest = max(offsets) + max(served)
+    ports = [mesh_port(0, n, port) for n in range(30) for port in served]
     assert min(ports) > highest
     assert len(set(ports)) == len(ports)
 

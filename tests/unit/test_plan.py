@@ -27,7 +27,9 @@ BOTH = list(Placement)
 
 def plan_for(hosts: list[str], **changes: int) -> Plan:
     numbers = {"blocks": 4, "duration": 3, "warmup": 1, "seed": 7} | changes
-    return make_plan(hosts, drivers.chosen(()), workloads.chosen(()), BOTH, **numbers)
+    return make_plan(
+        hosts, drivers.chosen(()), workloads.chosen(("http-echo", "iperf3-tcp")), BOTH, **numbers
+    )
 
 
 @given(hosts=st.integers(2, 6), blocks=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
@@ -104,7 +106,7 @@ def test_one_host_can_only_be_measured_on_itself() -> None:
     plan = make_plan(
         ["a"],
         drivers.chosen(()),
-        workloads.chosen(()),
+        workloads.chosen(("http-echo", "iperf3-tcp")),
         [Placement.SAME_HOST],
         blocks=1,
         duration=1,
@@ -141,7 +143,7 @@ def budgeted(budget: float, *, aa: int | None = 0, names: tuple[str, ...] = ()) 
     return make_plan(
         ["a", "b"],
         drivers.chosen(names),
-        workloads.chosen(()),
+        workloads.chosen(("http-echo", "iperf3-tcp")),
         BOTH,
         duration=3,
         warmup=1,

@@ -246,7 +246,9 @@ def test_a_tool_that_fails_or_hangs_fails_its_trial_and_nothing_else(
         if "--json" in argv and "overlay" in container:
             return Completed(1, b'{"error": "unable to connect to server"}', b"")
         if "--json" in argv and "macvlan" in container:
-            raise RemoteTimeout(machine.host.name, "iperf3 did not end within 11 s")
+            raise RemoteTimeout(
+                machine.host.name, "iperf3 did not end within 11 s", stdout=b"{\n  [ 5]  half\n\n"
+            )
         return working(machine, container, argv)
 
     world.tool = sick
@@ -254,7 +256,9 @@ def test_a_tool_that_fails_or_hangs_fails_its_trial_and_nothing_else(
     run = load(outcome.path)
     failed = {t.cell.driver: t.reason for t in run.trials if t.status is Status.FAILED}
     assert failed["overlay"] == "iperf3: unable to connect to server"
-    assert "did not end within 11 s" in failed["macvlan"]
+    assert "did not end within 11 s; it last said '[ 5] half'" in failed["macvlan"]
+    hung = next(t for t in run.trials if t.cell.driver == "macvlan" and t.status is Status.FAILED)
+    assert [(outcome.path / raw).read_bytes() for raw in hung.raw] == [b"{\n  [ 5]  half\n\n"]
     assert outcome.counts == {Status.COMPLETED: 8, Status.SKIPPED: 0, Status.FAILED: 8}
     assert not [t for t in run.trials if t.status is Status.FAILED and t.samples]
     assert outcome.end.outcome == "finished"

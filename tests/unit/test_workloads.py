@@ -70,12 +70,14 @@ def test_workload_contract(workload: Workload) -> None:
     require_sane(workload, workload.parse(good(workload.name)))
 
 
-def test_workloads_share_a_port_only_with_its_server_and_no_metric() -> None:
+def test_workloads_share_a_port_only_with_its_server_and_a_metrics_name_only_with_its_unit() -> (
+    None
+):
     known = workloads.known().values()
-    serving = {(it.port, it.server("198.18.0.9", 1)) for it in known}
+    serving = {(port, it.server("198.18.0.9", 1)) for it in known for port in workloads.ports(it)}
     assert len({port for port, _ in serving}) == len(serving)
-    metrics = [metric.name for it in known for metric in it.metrics]
-    assert len(set(metrics)) == len(metrics)
+    metrics = {(metric.name, metric.unit, metric.better) for it in known for metric in it.metrics}
+    assert len({name for name, *_ in metrics}) == len(metrics)
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -116,11 +118,6 @@ def test_the_baseline_comes_first_and_unknown_names_list_the_known() -> None:
         drivers.chosen(("overlai",))
     with pytest.raises(UsageError, match="iperf3-tcp"):
         workloads.chosen(("iperf4",))
-
-
-def test_what_searches_for_a_rate_or_sets_one_runs_only_where_it_is_named() -> None:
-    assert [it.name for it in workloads.chosen(())] == ["http-echo", "iperf3-tcp"]
-    assert [it.name for it in workloads.chosen(("udp-stream",))] == ["udp-stream"]
 
 
 def test_udp_search_divides_the_duration_into_whole_seconds_and_eight_steps_at_least() -> None:
@@ -245,6 +242,7 @@ def stretch(
         f"{warmup}s of warm-up time and {duration}s of main duration for measurements.\n"
         f"requests: {done} total, {done} started, {done} done, {succeeded} succeeded, "
         f"{done - succeeded} failed, 0 errored, 0 timeout\nstatus codes: {codes}\n"
+        f"traffic: 1B (1) total, 1B (1) headers (space savings 0.00%), 1B ({1024 * done}) data\n"
         f"time for request:       47us  {shown or f'{longest}us':>10}  {shown or f'{mean}us':>10}"
         "      193us  96.19%\n"
     )
@@ -386,7 +384,8 @@ def test_a_tool_is_at_work_for_what_was_asked_and_http_for_its_log_besides() -> 
         assert f"--logged-warm-up-time={round(1000 * (warming - warmup))}ms" in argv
         # Where the script expects it: its own options first, the address last.
         assert argv[-1] == "http://198.18.0.9:80/echo"
-        assert [word.startswith("--logged-") for word in argv[1:]] == [True] * 2 + [False] * 8
+        assert argv[1] == "--checked"
+        assert [word.startswith("--logged-") for word in argv[2:]] == [True] * 2 + [False] * 8
 
 
 # Each connection answers 200 requests of 10 ms in 2 s; those that hang, 100.

@@ -38,6 +38,7 @@ def test_every_workload_has_a_good_and_a_bad_case() -> None:
 @pytest.mark.parametrize(("workload", "folder"), CASES)
 def test_golden(workload: Workload, folder: Path) -> None:
     expected = json.loads((folder / "expected.json").read_text())
+    workload = workloads.named(expected.get("workload", workload.name))
     output = output_of(folder)
     if "error" in expected:
         with pytest.raises(ParseError) as caught:
