@@ -126,17 +126,34 @@ def seconds_a_block(plan: Plan) -> float:
     return math.fsum(seconds_a_trial(plan, cell) for cell in plan.cells)
 
 
+def calibrations(plan: Plan) -> tuple[PlannedTrial, ...]:
+    """What has to be measured before the first block, once on every path, as other workloads take
+    their rate from it; numbered as the trial whose path it is."""
+    found: dict[tuple[HostPair, Cell], PlannedTrial] = {}
+    for planned in round_of(plan):
+        needed = workload_package.named(planned.cell.workload).relative_to
+        if needed:
+            cell = replace(planned.cell, workload=needed, aa=0)
+            found.setdefault((planned.pair, cell), replace(planned, cell=cell))
+    return tuple(found.values())
+
+
+def seconds_before(plan: Plan) -> float:
+    """What it is expected to take until the first block begins, in seconds."""
+    return SETUP + math.fsum(seconds_a_trial(plan, one.cell) for one in calibrations(plan))
+
+
 def estimate(plan: Plan) -> float:
     """Seconds that the run is expected to take, set-up and teardown included: the whole budget,
     where there is one."""
     if plan.stopping is not None:
         return plan.stopping.budget
-    return SETUP + plan.blocks * seconds_a_block(plan) + TEARDOWN
+    return seconds_before(plan) + plan.blocks * seconds_a_block(plan) + TEARDOWN
 
 
 def affordable(plan: Plan, budget: float) -> int:
     """How many blocks of all cells a budget of ``budget`` seconds is expected to hold."""
-    return max(0, int((budget - SETUP - TEARDOWN) / seconds_a_block(plan)))
+    return max(0, int((budget - seconds_before(plan) - TEARDOWN) / seconds_a_block(plan)))
 
 
 def _refuse(plan: Plan, stopping: Stopping) -> None:
@@ -150,12 +167,12 @@ def _refuse(plan: Plan, stopping: Stopping) -> None:
         )
     holds, least = affordable(plan, stopping.budget), stopping.min_blocks
     if holds < least:
-        needed = SETUP + least * seconds_a_block(plan) + TEARDOWN
+        needed = seconds_before(plan) + least * seconds_a_block(plan) + TEARDOWN
         raise UsageError(
             f"a budget of {lasting(stopping.budget)} holds about {holds} blocks, and at least "
             f"{least} are needed: {len(plan.cells)} cells with trials of {plan.duration} s after "
             f"{plan.warmup} s of warm-up take {seconds_a_block(plan):.0f} s a block, set-up and "
-            f"teardown {SETUP + TEARDOWN:.0f} s",
+            f"teardown {seconds_before(plan) + TEARDOWN:.0f} s",
             f"give --budget {math.ceil(needed / 60)}m, a shorter --duration, or fewer --drivers, "
             "--workloads or --placements",
         )

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
 from bench import __version__, cleanup, drivers, workloads
+from bench.calibration import calibrate
 from bench.deploy import deploy
 from bench.deployment import Deployment, Order
 from bench.errors import NetbenchError, StoreError
@@ -33,7 +34,7 @@ from bench.model import (
     Status,
     Trial,
 )
-from bench.plan import round_of
+from bench.plan import calibrations, round_of
 from bench.preparation import Ready, prepare
 from bench.probe import Path, probe, refuse_without_baseline
 from bench.remote.fleet import Fleet
@@ -188,7 +189,8 @@ class _Run:
         settings, publishers = path_facts(fleet, attestor.locator, self.plan)
         shown = pictures(fleet, attestor.locator, self.plan, _by_way(broken))
         told = tuple(replace(one, publishing=publishers.get(one.name, "")) for one in info.hosts)
-        writer.head(replace(info, hosts=told, networks=networks, paths=settings, pictures=shown))
+        info = replace(info, hosts=told, networks=networks, paths=settings, pictures=shown)
+        writer.head(info)
         if not self.request.measures:
             return "the paths were found, and nothing was to be measured"
         self.progress.begin(self.plan)
@@ -198,6 +200,11 @@ class _Run:
         trials = Trials(
             fleet, writer, info, deployment, broken=broken, attestor=attestor, note=note
         )
+        if calibrations(self.plan):
+            found = calibrate(trials)
+            info = replace(info, reached=found)
+            writer.head(info)
+            trials.reached = info.slowest_of_each()
         self.run_blocks(trials, rule)
         return rule.reason(self.blocks)
 

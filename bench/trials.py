@@ -17,7 +17,7 @@ from bench.gauges.around import Around, Before, Gauges
 from bench.gauges.attest import Attestor
 from bench.gauges.use import busy
 from bench.holding import Holder
-from bench.model import EndUse, Measurement, PlannedTrial, RunInfo, Sample, Status, Trial
+from bench.model import Cell, EndUse, Measurement, PlannedTrial, RunInfo, Sample, Status, Trial
 from bench.probe import Path, patiently
 from bench.remote.fleet import Fleet
 from bench.store import RunWriter
@@ -48,6 +48,9 @@ class Trials:
     ``attestor`` knows the deployment's paths. ``note``
     hears, once each, what a trial goes on without: a host that cannot be read, CPUs that an engine
     will not hold a container to.
+
+    ``reached`` is what the slowest treatment reached, by workload, where others follow from it: set
+    before the first trial.
     """
 
     def __init__(
@@ -64,9 +67,11 @@ class Trials:
         self.fleet = fleet
         self.writer = writer
         self.plan = info.plan
+        self.reached: Mapping[str, float] = {}
         self.shared_kernel = info.shared_kernel
         self.deployment = deployment
         self.broken = broken
+        self.note = note
         self.attestor = attestor
         self.gauges = Gauges(fleet, attestor, note)
         self.holder = Holder(
@@ -93,7 +98,8 @@ class Trials:
             reason=self.deployment.why_not(
                 planned.cell.driver, planned.cell.access, planned.cell.placement
             )
-            or self.broken.get(path_of(planned), ""),
+            or self.broken.get(path_of(planned), "")
+            or self.without_rate(planned.cell),
             started=time.time(),
         )
         lost: HostUnreachable | None = None
@@ -113,29 +119,21 @@ class Trials:
         return trial
 
     def measure(self, planned: PlannedTrial, trial: Trial) -> Trial:
-        cell, pair = planned.cell, planned.pair
-        workload = workloads.named(cell.workload)
+        workload = self.workload(planned.cell)
         begun = time.monotonic()
-        engine = self.fleet[pair.client_for(cell.placement)].engine
         held, before = self.made_ready(planned)
         if before.outdated:
             # Swarm has replaced a container: the new one is held to its CPUs as the old one was.
             # (On the host's own network no process is read, and it goes unseen.)
             self.refresh()
             held, before = self.made_ready(planned)
-        address, port = self.deployment.endpoint(cell, pair, workload.port)
         started = time.monotonic()
         try:
-            done = engine.exec(
-                self.deployment.client(cell, pair).container_id,
-                workload.client(address, port, self.plan.duration, self.plan.warmup),
-                timeout=workload.span(self.plan.duration, self.plan.warmup).wall + GRACE,
-            )
+            output = self.execute(planned, workload)
         except RemoteTimeout as fault:
             return self.hung(planned, trial, fault, time.monotonic() - begun)
         tool = time.monotonic() - started
         around = self.gauges.after(before)
-        output = ToolOutput(done.exit_code, done.stdout, done.stderr)
         trial = replace(
             trial, raw=self.writer.raw(planned, output), tool=tool, ends=around.ends(*held)
         )
@@ -144,6 +142,29 @@ class Trials:
         except ParseError as fault:
             trial = replace(trial, status=Status.FAILED, reason=str(fault))
         return replace(trial, elapsed=time.monotonic() - begun)
+
+    def workload(self, cell: Cell) -> Workload:
+        """The cell's workload, at the rate that follows from what was reached."""
+        found = workloads.named(cell.workload)
+        return found.at(self.reached[found.relative_to]) if found.relative_to else found
+
+    def without_rate(self, cell: Cell) -> str:
+        """Why a cell's workload has no rate to run at; empty where it has, or needs none."""
+        needed = workloads.named(cell.workload).relative_to
+        if not needed or needed in self.reached:
+            return ""
+        return f"no rate: {needed} could not be measured on any treatment before the first block"
+
+    def execute(self, planned: PlannedTrial, workload: Workload) -> ToolOutput:
+        """What the workload's client left behind on a trial's path."""
+        cell, pair = planned.cell, planned.pair
+        address, port = self.deployment.endpoint(cell, pair, workload.port)
+        done = self.fleet[pair.client_for(cell.placement)].engine.exec(
+            self.deployment.client(cell, pair).container_id,
+            workload.client(address, port, self.plan.duration, self.plan.warmup),
+            timeout=workload.span(self.plan.duration, self.plan.warmup).wall + GRACE,
+        )
+        return ToolOutput(done.exit_code, done.stdout, done.stderr)
 
     def hung(
         self, planned: PlannedTrial, trial: Trial, fault: RemoteTimeout, elapsed: float
@@ -187,6 +208,7 @@ class Trials:
             samples=(*measured.samples, *self.cost(workload, measured, trial.ends)),
             intervals=measured.intervals,
             histogram=measured.histogram,
+            steps=measured.steps,
         )
 
     def cost(

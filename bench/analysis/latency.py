@@ -19,7 +19,7 @@ from hdrh.histogram import HdrHistogram
 from bench.model import Cell, Status
 from bench.store import StoredRun, undecodable
 
-PERCENTILES = (50.0, 90.0, 99.0, 99.9)
+PERCENTILES = (50.0, 90.0, 99.0, 99.9, 99.99)
 # A percentile with fewer requests than these beyond it says more about chance than about the path.
 FEWEST_BEYOND = 10
 _STEPS_PER_DECADE = 24
@@ -38,7 +38,7 @@ _DAMAGED = (
 class Latency:
     """All latencies of all completed trials of one cell.
 
-    ``percentiles`` maps 50, 90, 99 and 99.9 to seconds, to None where fewer than ten requests lie
+    ``percentiles`` maps 50, 90, 99, 99.9 and 99.99 to seconds, to None where fewer than ten lie
     beyond; ``curve`` is (percentile, seconds) in ascending order, up to the same limit.
     """
 

@@ -24,6 +24,7 @@ from bench.model.run import (
     HostFacts,
     ImageFacts,
     PathFacts,
+    Reached,
     RunEnd,
     RunInfo,
     UnderlayPath,
@@ -35,6 +36,7 @@ from bench.model.trial import (
     Measurement,
     Passage,
     Sample,
+    Step,
     Trial,
 )
 
@@ -61,10 +63,12 @@ __all__ = [
     "Placement",
     "Plan",
     "PlannedTrial",
+    "Reached",
     "RunEnd",
     "RunInfo",
     "Sample",
     "Status",
+    "Step",
     "Stopping",
     "Trial",
     "UnderlayPath",

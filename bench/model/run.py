@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from bench.model.nouns import Metric, Plan
+from bench.model.nouns import Cell, HostPair, Metric, Plan
 from bench.model.picture import PathPicture
 
 
@@ -91,6 +91,19 @@ class Checkout:
 
 
 @dataclass(frozen=True, slots=True)
+class Reached:
+    """What one treatment reached of a workload before the first block, in one execution: the rates
+    of other workloads follow from the slowest. ``value`` is the workload's first headline, None
+    where ``reason`` says why there is none. ``raw`` has the tool's output."""
+
+    cell: Cell
+    pair: HostPair
+    value: float | None
+    reason: str = ""
+    raw: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """The head of a run, written to ``run.json`` before the first trial.
 
@@ -98,6 +111,7 @@ class RunInfo:
     a run that does not tell has tools that worked for the plan's duration and warm-up. ``note`` is
     what the user had to say of the run, ``checkout`` is None where the inventory is in no git
     repository. ``pictures`` has one entry for each treatment, placement and pair of hosts.
+    ``reached`` is what was measured before the first block to set rates by.
     """
 
     format: int
@@ -117,6 +131,16 @@ class RunInfo:
     note: str = ""
     checkout: Checkout | None = None
     pictures: tuple[PathPicture, ...] = ()
+    reached: tuple[Reached, ...] = ()
+
+    def slowest_of_each(self) -> dict[str, float]:
+        """What the slowest treatment reached before the first block, by workload."""
+        found: dict[str, float] = {}
+        for one in self.reached:
+            if one.value is not None:
+                least = found.get(one.cell.workload, one.value)
+                found[one.cell.workload] = min(least, one.value)
+        return found
 
     def worked(self, workload: str) -> float:
         """For how many seconds the tool of a trial was to be at work, warm-ups included."""

@@ -30,6 +30,18 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """What came of one rate that a trial tried: ``offered`` is what was sent and ``goodput`` what
+    arrived of it, in bit/s of the application's own bytes; ``loss`` the share of the packets that
+    did not. ``paced`` is false where the sender was let loose."""
+
+    offered: float
+    goodput: float
+    loss: float
+    paced: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
     """What a workload's parser made of one execution of the tool.
 
@@ -38,6 +50,7 @@ class Measurement:
     is how many bytes of the application's own crossed in what was measured, both ways together; 0
     where the tool does not tell. ``work`` is how much of what the workload's cost counts was done
     from the tool's start to its end; None where that is its rate times duration and warm-up.
+    ``steps`` are the rates that were tried, in their order, where the tool searches for one.
     """
 
     samples: tuple[Sample, ...]
@@ -45,6 +58,7 @@ class Measurement:
     histogram: str | None = None
     payload: float = 0.0
     work: float | None = None
+    steps: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +122,8 @@ class Trial:
     ``started`` is Unix time in seconds; ``elapsed`` the wall time of the whole trial, ``tool`` the
     part of it in which the tool ran. ``reason`` says why a trial was skipped or failed. ``ends``
     has one entry per host that took part, ``path`` the counters that attest the path;
-    ``unattested`` says what of the path could not be attested, and why.
+    ``unattested`` says what of the path could not be attested, and why. ``steps`` are the rates
+    that a search has tried.
     """
 
     sequence: int
@@ -127,3 +142,4 @@ class Trial:
     ends: tuple[EndUse, ...] = ()
     path: tuple[Passage, ...] = ()
     unattested: str = ""
+    steps: tuple[Step, ...] = ()

@@ -22,6 +22,7 @@ PACKAGES = (
     # iperf3 ends its threads with pthread_exit, which aborts without it; no package depends on it.
     "libgcc-s1",
     "libnginx-mod-http-echo",
+    "luajit",
     "netperf",
     "nghttp2-client",
     "nginx-light",
@@ -34,6 +35,7 @@ TOOLS = {
     "netperf": "netperf",
     "sockperf": "sockperf",
     "h2load": "nghttp2-client",
+    "luajit": "luajit",
     "nginx": "nginx",
     "nginx-echo": "libnginx-mod-http-echo",
     "iproute2": "iproute2",

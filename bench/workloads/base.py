@@ -102,7 +102,8 @@ class Workload(ABC):
     ``port`` is the server's offset from the inventory's port base: workloads share one only where
     they share the server. ``data_port`` is the offset of a second port whose number the two ends
     tell each other, so that it must be published under its own; ``udp`` says that UDP goes to the
-    last of these ports besides.
+    last of these ports besides. ``relative_to`` names the workload whose first headline, on the
+    slowest treatment, decides at which rate this one runs.
 
     A class is a family of workloads: ``parameters`` is what may be chosen, ``chosen`` what was
     where it is not the default; that is a part of the ``name`` (see `bench.workloads.named`).
@@ -115,6 +116,7 @@ class Workload(ABC):
     port: int
     data_port: int | None = None
     udp: bool = False
+    relative_to: str = ""
     parameters: tuple[Parameter, ...] = ()
     chosen: Mapping[str, int | str] = MappingProxyType({})
 
@@ -146,6 +148,10 @@ class Workload(ABC):
             made.name = ":".join((made.name, *told))
             made.title = f"{made.title}; {', '.join(told)}"
         return made
+
+    def at(self, reached: float) -> Self:
+        """Itself at the rate that follows from what ``relative_to`` ``reached``."""
+        return self
 
     @abstractmethod
     def server(self, address: str, port: int) -> tuple[str, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from bench.errors import ParseError
 from bench.model import Better, Interval, Measurement, Metric, Sample
+from bench.workloads import _iperf3 as iperf3
+from bench.workloads._iperf3 import number
 from bench.workloads.base import Cost, Parameter, ToolOutput, Workload
 
 THROUGHPUT = Metric("throughput", "bit/s", Better.HIGHER, "TCP throughput", headline=True)
@@ -85,14 +85,14 @@ class Iperf3Tcp(Workload):
         """From iperf3's JSON. The payload is what the receivers read from their sockets after the
         warm-up, both ways together; throughput and intervals are the sum of all streams, and of
         both ways."""
-        report = _report(output)
+        report = iperf3.report(output)
         ways = _ways(str(self.value(DIRECTION.name)))
         try:
             ends = [report["end"][f"sum_received{way.suffix}"] for way in ways]
-            received = [_number(end["bits_per_second"]) for end in ends]
-            arrived = math.fsum(_number(end["bytes"]) for end in ends)
+            received = [number(end["bits_per_second"]) for end in ends]
+            arrived = math.fsum(number(end["bytes"]) for end in ends)
             retransmits = math.fsum(
-                _number(report["end"][f"sum_sent{way.suffix}"]["retransmits"]) for way in ways
+                number(report["end"][f"sum_sent{way.suffix}"]["retransmits"]) for way in ways
             )
             rows = tuple(_added([tuple(way.intervals(report)) for way in ways]))
         except KeyError as missing:
@@ -142,25 +142,6 @@ def _added(ways: list[tuple[Interval, ...]]) -> Iterator[Interval]:
         yield replace(rows[0], value=math.fsum(row.value for row in rows))
 
 
-def _report(output: ToolOutput) -> dict[str, Any]:
-    """The JSON object in iperf3's standard output, which warnings may surround."""
-    text = output.stdout.decode(errors="replace")
-    opening = text.find("{")
-    report = None
-    if opening >= 0:
-        # Whatever cannot be read is said below.
-        with suppress(ValueError, RecursionError):
-            report = json.JSONDecoder().raw_decode(text, opening)[0]
-    if not isinstance(report, dict):
-        said = (output.stderr.decode(errors="replace").strip() or text.strip())[-200:]
-        raise ParseError(f"iperf3 (exit {output.exit_code}) left no whole report: {said!r}")
-    if "error" in report:
-        raise ParseError(f"iperf3: {' '.join(str(report['error']).split())[:200]}")
-    if output.exit_code != 0:
-        raise ParseError(f"iperf3 ended with exit code {output.exit_code}")
-    return report
-
-
 def _intervals(rows: list[dict[str, Any]], key: str) -> Iterator[Interval]:
     """The receiver's intervals on one time axis: iperf3 restarts its clock after the warm-up."""
     warm_end = 0.0
@@ -168,22 +149,12 @@ def _intervals(rows: list[dict[str, Any]], key: str) -> Iterator[Interval]:
         total = row[key]
         warmup = bool(total["omitted"])
         offset = 0.0 if warmup else warm_end
-        start, end = _number(total["start"]) + offset, _number(total["end"]) + offset
+        start, end = number(total["start"]) + offset, number(total["end"]) + offset
         if warmup:
             warm_end = end
         if end - start >= SHORTEST:
-            rate = _number(total["bits_per_second"])
+            rate = number(total["bits_per_second"])
             yield Interval(start, end, THROUGHPUT.name, rate, warmup)
-
-
-def _number(value: object) -> float:
-    """``value`` as the finite, non-negative number that every figure here is."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r:.40} where a number should be")
-    number = float(value)
-    if not math.isfinite(number) or number < 0:
-        raise ValueError(f"{number} where a number should be")
-    return number
 
 
 WORKLOAD = Iperf3Tcp()

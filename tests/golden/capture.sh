@@ -98,6 +98,60 @@ dirty iperf3-tcp/warning-first iperf3-tcp/good
 dirty iperf3-tcp/empty iperf3-tcp/good
 : >"$golden/iperf3-tcp/empty/stdout"
 
+# --- udp-stream -----------------------------------------------------------------------------------
+search() { # STEPS [ADDRESS]
+    echo netbench-udp-search --look=1 --steps="$1" --seconds=1 --limit=0.5 --limit=0 --json --udp \
+        --client "${2-127.0.0.1}" --port 15203 --length 1400 --connect-timeout 3000
+}
+capture udp-stream/no-server $(search 4)
+
+"${in_image[@]}" iperf3 --server --json --bind 0.0.0.0 --port 15203 >/dev/null 2>&1 &
+server=$!
+sleep 0.5
+capture udp-stream/good $(search 8)
+drop() {
+    # Not the first: iperf3 waits for its answer.
+    iptables -A INPUT -p udp --dport 15203 -m statistic --mode nth --every "$1" --packet 50 -j DROP
+}
+# At any rate one packet in a hundred is lost, then one in a thousand.
+drop 100
+capture udp-stream/always-lossy $(search 4)
+iptables -F INPUT
+drop 1000
+capture udp-stream/never-lossless $(search 6)
+iptables -F INPUT
+# UDP is not let through at all.
+iptables -A INPUT -p udp --dport 15203 -j DROP
+capture udp-stream/udp-filtered $(search 4)
+iptables -F INPUT
+(sleep 2.5; kill -KILL "$server") &
+capture udp-stream/server-killed $(search 4)
+
+"${in_image[@]}" iperf3 --server --json --bind 0.0.0.0 --port 15203 >/dev/null 2>&1 &
+server=$!
+sleep 0.5
+"${in_image[@]}" iperf3 --client 127.0.0.1 --port 15203 --time 3 >/dev/null 2>&1 &
+first=$!
+sleep 0.5
+capture udp-stream/server-busy $(search 4)
+wait "$first"
+capture udp-stream/search-ended timeout 3.5 $(search 4)
+kill "$server"
+capture udp-stream/wrong-option netbench-udp-search --no-such-option
+
+dirty udp-stream/truncated udp-stream/good
+truncate -s -900 "$golden/udp-stream/truncated/stdout"
+dirty udp-stream/step-missing udp-stream/good
+sed -i '/^netbench-udp-search: step 3 of/,/^}/d' "$golden/udp-stream/step-missing/stdout"
+dirty udp-stream/cut-between-steps udp-stream/good
+sed -i '/^netbench-udp-search: step 8 of/,$d' "$golden/udp-stream/cut-between-steps/stdout"
+dirty udp-stream/warning-first udp-stream/good
+sed -i 's/^netbench-udp-search: step 2 of.*/&\nwarning: UDP block size exceeds the MTU/' \
+    "$golden/udp-stream/warning-first/stdout"
+# What the search does where a server was not ready yet.
+dirty udp-stream/tried-again udp-stream/good
+sed -i 's/^netbench-udp-search: step 4 of 8$/&\n{\n\t"error":\t"the server is busy"\n}\n\n& again/' \
+    "$golden/udp-stream/tried-again/stdout"
 # --- netperf --------------------------------------------------------------------------------------
 keys=THROUGHPUT,THROUGHPUT_UNITS,ELAPSED_TIME,MEAN_LATENCY,P50_LATENCY,P90_LATENCY,P99_LATENCY
 keys=$keys,LOCAL_BYTES_SENT,LOCAL_BYTES_RECVD
@@ -232,3 +286,40 @@ dirty http-echo/plain-only http-echo/good
 sed -i '/^netbench-http-load: logged/,$d' "$golden/http-echo/plain-only/stdout"
 dirty http-echo/no-second-summary http-echo/good
 sed -i '/^netbench-http-load: logged/,$ { /^requests:/,$d }' "$golden/http-echo/no-second-summary/stdout"
+
+# --- http-open ------------------------------------------------------------------------------------
+open_loop() { # RATE SECONDS WARMUP URL
+    echo netbench-http-open --rate="$1" --connections=64 --duration="$2" --warm-up-time="$3" \
+        --data=/usr/share/netbench/body-1k "$4"
+}
+capture http-open/closed-port $(open_loop 500 1 0 $url/echo)
+iptables -A INPUT -d 127.0.0.9 -j DROP
+capture http-open/black-hole $(open_loop 500 1 0 http://127.0.0.9:15280/echo)
+iptables -F INPUT
+capture http-open/unknown-name $(open_loop 500 1 0 http://no-such-name:15280/echo)
+
+"${in_image[@]}" netbench-echo 15280 &
+sleep 0.5
+capture http-open/good $(open_loop 2000 2 1 $url/echo)
+capture http-open/good-no-warmup $(open_loop 500 1 0 $url/echo)
+capture http-open/not-found $(open_loop 500 1 0 $url/nothing)
+capture http-open/changed-body $(open_loop 500 1 0 $url/headers)
+capture http-open/too-fast $(open_loop 200000 1 0 $url/echo)
+# A stall of a fifth of a second in a second: what was due meanwhile has waited.
+(sleep 0.6; kill -STOP $(nginx_pids); sleep 0.2; kill -CONT $(nginx_pids)) &
+capture http-open/stalled-for-a-while $(open_loop 1000 2 0 $url/echo)
+(sleep 0.6; kill -STOP $(nginx_pids)) &
+capture http-open/server-stalled $(open_loop 500 1 0 $url/echo)
+kill -CONT $(nginx_pids)
+(sleep 1; kill -KILL $(nginx_pids)) &
+capture http-open/server-killed $(open_loop 500 2 0 $url/echo)
+capture http-open/wrong-option netbench-http-open --no-such-option
+for case in truncated row-missing; do dirty http-open/$case http-open/good; done
+truncate -s -3 "$golden/http-open/truncated/stdout"
+sed -i '$d' "$golden/http-open/row-missing/stdout"
+# A generator that the machine did not let run in time, and one that had no time left.
+dirty http-open/generator-late http-open/good-no-warmup
+awk '$1 == "late" { $3 += 100000 } { print }' "$golden/http-open/good-no-warmup/stdout" \
+    >"$golden/http-open/generator-late/stdout"
+dirty http-open/generator-full http-open/good
+sed -i 's/^busy .*/busy 0.9700/' "$golden/http-open/generator-full/stdout"

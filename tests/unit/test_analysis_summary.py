@@ -341,7 +341,7 @@ def test_the_json_is_whole_whatever_the_run(tmp_path: Path, options: dict[str, o
         *("run", "outcome", "shared_kernel", "blocks", "cells", "latencies", "aa", "flags")
     ]
     for latency in found["latencies"]:
-        assert list(latency["percentiles"]) == ["50", "90", "99", "99.9"]
+        assert list(latency["percentiles"]) == ["50", "90", "99", "99.9", "99.99"]
         assert latency["requests"] > 0
     assert found["run"] == run.info.run
     assert len(found["cells"]) == sum(

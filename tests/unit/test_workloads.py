@@ -30,8 +30,11 @@ def good(name: str) -> ToolOutput:
 def require_sane(workload: Workload, found: Measurement) -> None:
     """What must hold for whatever a parser lets through."""
     parsed = [it.name for it in workload.metrics if it != workload.cost.metric]
-    assert [sample.metric for sample in found.samples] == parsed
+    told = [sample.metric for sample in found.samples]
+    # In their order; what a trial leads with is always there.
+    assert told == [name for name in parsed if name in told]
     headlines = {it.name for it in workload.metrics if it.headline}
+    assert headlines <= set(told)
     assert all(it.value > 0 for it in found.samples if it.metric in headlines)
     assert 0 < found.payload < math.inf
     assert all(math.isfinite(it.value) and it.value >= 0 for it in found.samples)
@@ -58,8 +61,11 @@ def test_workload_contract(workload: Workload) -> None:
     serving = workload.server("198.18.0.9", 15299)
     assert "15299" in serving
     assert "198.18.0.9" in serving
-    measuring = " ".join(workload.client("198.18.0.9", 15299, 7, 2))
-    assert all(part in measuring for part in ("198.18.0.9", "15299", "7", "2"))
+    workload = workload.at(4000.0)
+    command = workload.client("198.18.0.9", 15299, 7, 2)
+    assert all(part in " ".join(command) for part in ("198.18.0.9", "15299"))
+    for duration, warmup in ((70, 2), (7, 4)):
+        assert command != workload.client("198.18.0.9", 15299, duration, warmup)
     assert all(isinstance(word, str) and word for word in serving)
     require_sane(workload, workload.parse(good(workload.name)))
 
@@ -112,6 +118,18 @@ def test_the_baseline_comes_first_and_unknown_names_list_the_known() -> None:
         drivers.chosen(("overlai",))
     with pytest.raises(UsageError, match="iperf3-tcp"):
         workloads.chosen(("iperf4",))
+
+
+def test_udp_search_divides_the_duration_into_whole_seconds_and_eight_steps_at_least() -> None:
+    workload = workloads.known()["udp-stream"]
+    for duration, steps, seconds in ((2, 8, 1), (5, 8, 1), (10, 10, 1), (30, 15, 2), (720, 12, 60)):
+        argv = workload.client("198.18.0.9", 15203, duration, 2)
+        assert {"--look=2", f"--steps={steps}", f"--seconds={seconds}"} <= set(argv)
+        span = workload.span(duration, 2)
+        assert steps * seconds <= span.measured <= steps * (seconds + 0.2)
+        assert 2 <= span.warmup < 2.5
+    # Without a warm-up it still looks where to begin.
+    assert "--look=1" in workload.client("198.18.0.9", 15203, 5, 0)
 
 
 @st.composite

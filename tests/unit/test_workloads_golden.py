@@ -53,6 +53,10 @@ def test_golden(workload: Workload, folder: Path) -> None:
     assert [row[3] for row in rows] == [row[3] for row in expected.get("intervals", [])]
     for row, want in zip(rows, expected.get("intervals", []), strict=True):
         assert row == pytest.approx(want)
+    steps = [[one.offered, one.goodput, one.loss, one.paced] for one in found.steps]
+    assert len(steps) == len(expected.get("steps", []))
+    for step, want in zip(steps, expected.get("steps", []), strict=True):
+        assert step == pytest.approx(want)
     for name in ("payload", "work"):
         if name in expected:
             assert getattr(found, name) == pytest.approx(expected[name])

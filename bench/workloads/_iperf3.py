@@ -1,0 +1,40 @@
+"""iperf3's report, read strictly. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+from typing import Any
+
+from bench.errors import ParseError
+from bench.workloads.base import ToolOutput
+
+
+def report(output: ToolOutput) -> dict[str, Any]:
+    """The JSON object in iperf3's standard output, which warnings may surround."""
+    text = output.stdout.decode(errors="replace")
+    opening = text.find("{")
+    found = None
+    if opening >= 0:
+        # Whatever cannot be read is said below.
+        with suppress(ValueError, RecursionError):
+            found = json.JSONDecoder().raw_decode(text, opening)[0]
+    if not isinstance(found, dict):
+        said = (output.stderr.decode(errors="replace").strip() or text.strip())[-200:]
+        raise ParseError(f"iperf3 (exit {output.exit_code}) left no whole report: {said!r}")
+    if "error" in found:
+        raise ParseError(f"iperf3: {' '.join(str(found['error']).split())[:200]}")
+    if output.exit_code != 0:
+        raise ParseError(f"iperf3 ended with exit code {output.exit_code}")
+    return found
+
+
+def number(value: object) -> float:
+    """``value`` as the finite, non-negative number that every figure here is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r:.40} where a number should be")
+    found = float(value)
+    if not math.isfinite(found) or found < 0:
+        raise ValueError(f"{found} where a number should be")
+    return found

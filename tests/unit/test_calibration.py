@@ -1,0 +1,112 @@
+"""The rate of workloads that follow from what the slowest treatment reaches of another."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import drivers, workloads
+from bench.model import Placement, Plan, Status
+from bench.plan import calibrations, estimate, make_plan
+from bench.remote.api import Completed
+from bench.remote.fake import FakeMachine, FakeWorld
+from bench.store import load
+from tests.unit.test_runner import NAMES, Watcher, go, working, world
+from tests.unit.test_workloads import BETWEEN, stretch
+
+__all__ = ["world"]
+
+# Requests a second in a closed loop, by what the container's name has in it.
+REACHED = {"overlay": 800, "host": 1600}
+
+
+def plan(*names: str, aa: int = 0) -> Plan:
+    return make_plan(
+        NAMES,
+        drivers.chosen(("host", "overlay")),
+        workloads.chosen(names),
+        [Placement.CROSS_HOST],
+        blocks=3,
+        duration=1,
+        warmup=0,
+        seed=3,
+        aa=aa,
+    )
+
+
+class Tools:
+    """Tools of a network on which the overlay is half as fast; ``rates`` is what was asked for."""
+
+    def __init__(self, *, closed: bool = True) -> None:
+        self.closed = closed
+        self.rates: list[float] = []
+
+    def __call__(self, machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "netbench-http-load":
+            if not self.closed:
+                return Completed(1, b"", b"h2load: no connection")
+            rate = next(rate for name, rate in REACHED.items() if f"-{name}-" in container)
+            # 16 connections that all wait for an answer all the time.
+            log = f"{rate} 200 {16_000_000 // rate}\n"
+            said = f"{stretch(log)}{BETWEEN}{stretch(log)}"
+            return Completed(0, said.encode(), log.encode())
+        if argv[0] == "netbench-http-open":
+            options = dict(word[2:].split("=") for word in argv[1:] if word.startswith("--"))
+            self.rates.append(float(options["rate"]))
+            due = int(float(options["rate"]))
+            said = (
+                f"requests {due} sent {due} answered {due} errors 0 waited 0 seconds 1 "
+                f"rate {due}.000000\nwhole {due}\nbusy 0.1000\nlate {due} 9\nlatency {due} 300\n"
+            )
+            return Completed(0, said.encode(), b"")
+        return working(machine, container, argv)
+
+
+@pytest.fixture
+def carrying(world: FakeWorld) -> FakeWorld:
+    return world
+
+
+def test_all_treatments_are_asked_for_the_same_share_of_what_the_slowest_reached(
+    carrying: FakeWorld, tmp_path: Path
+) -> None:
+    carrying.tool = tools = Tools()
+    watcher = Watcher()
+    outcome = go(carrying, tmp_path, watcher, plan=plan("http-open"))
+    run = load(outcome.path)
+    # Two treatments on three pairs of hosts, before the first block.
+    assert sorted(one.value or 0 for one in run.info.reached) == [800.0] * 3 + [1600.0] * 3
+    assert {one.cell.workload for one in run.info.reached} == {"http-echo"}
+    assert all((outcome.path / name).exists() for one in run.info.reached for name in one.raw)
+    assert run.info.slowest_of_each() == {"http-echo": 800.0}
+    assert set(tools.rates) == {400.0}
+    assert len(tools.rates) == 6
+    assert watcher.stages.count("finding the rate: overlay/direct/cross-host/http-echo") == 3
+
+
+def test_without_any_closed_loop_the_open_ones_are_skipped_with_the_reason(
+    carrying: FakeWorld, tmp_path: Path
+) -> None:
+    carrying.tool = tools = Tools(closed=False)
+    outcome = go(carrying, tmp_path, plan=plan("http-open"))
+    assert outcome.counts[Status.SKIPPED] == 6
+    run = load(outcome.path)
+    assert {one.reason for one in run.trials} == {
+        "no rate: http-echo could not be measured on any treatment before the first block"
+    }
+    assert all("h2load: no connection" in one.reason for one in run.info.reached)
+    assert not tools.rates
+
+
+def test_only_what_follows_from_another_is_measured_before_and_the_time_for_it_is_told() -> None:
+    assert calibrations(plan("http-echo", "udp-stream")) == ()
+    both = plan("http-open", aa=1)
+    found = calibrations(both)
+    # The A/A cell takes the baseline's path.
+    assert len({(one.pair, one.cell) for one in found}) == len(found) == 6
+    none = replace(both, cells=plan("http-echo", aa=1).cells)
+    closed = workloads.known()["http-echo"].span(1, 0).seconds
+    opened = workloads.known()["http-open"].span(1, 0).seconds
+    extra = estimate(both) - (estimate(none) + 3 * 3 * (opened - closed))
+    assert extra == pytest.approx(6 * (closed + 0.4))
