@@ -72,9 +72,10 @@ class OpenLoop:
     latency: Counts
 
 
-def read(text: bytes) -> OpenLoop:
+def read(text: bytes, *, punctual: bool = True) -> OpenLoop:
     """What ``text`` says. Raises ParseError where it is not the whole output of an open loop, where
-    the generator did not keep its own schedule, and where the path did not keep up with it."""
+    the path did not keep up with it, and where the generator was not ``punctual`` and had to be:
+    beside a load it waits for its CPU as every neighbour does."""
     head = _HEAD.match(text)
     if head is None or _ROWS.fullmatch(text, head.end()) is None:
         said = text.decode(errors="replace").strip()[-200:]
@@ -99,11 +100,13 @@ def read(text: bytes) -> OpenLoop:
             f"netbench-http-open counted {answered} answers of {sent} requests but listed "
             f"{found.latency.total} of {found.late.total + waited}"
         )
-    _require_schedule(found, sent, busy)
+    _require_answers(found, sent, busy)
+    if punctual:
+        _require_schedule(found)
     return found
 
 
-def _require_schedule(found: OpenLoop, sent: int, busy: float) -> None:
+def _require_answers(found: OpenLoop, sent: int, busy: float) -> None:
     if found.answered == 0:
         raise ParseError(f"none of {found.due} requests was answered well")
     missing = found.due - found.answered - found.errors
@@ -123,6 +126,9 @@ def _require_schedule(found: OpenLoop, sent: int, busy: float) -> None:
             f"{found.due - sent + found.waited} of {found.due} found every connection waiting for "
             "an answer"
         )
+
+
+def _require_schedule(found: OpenLoop) -> None:
     late, typical = found.late.percentile(50.0), found.latency.percentile(50.0)
     if late > LATE * typical:
         raise ParseError(

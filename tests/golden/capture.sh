@@ -323,3 +323,38 @@ awk '$1 == "late" { $3 += 100000 } { print }' "$golden/http-open/good-no-warmup/
     >"$golden/http-open/generator-late/stdout"
 dirty http-open/generator-full http-open/good
 sed -i 's/^busy .*/busy 0.9700/' "$golden/http-open/generator-full/stdout"
+
+# --- latency-under-load ---------------------------------------------------------------------------
+beside() { # SECONDS WARMUP [RATE]
+    echo netbench-loaded-latency $url/echo "${3-400}" 16 "$1" "$2" 1 \
+        --json --client 127.0.0.1 --port 15204 --connect-timeout 3000
+}
+iperf3_server() { "${in_image[@]}" iperf3 --server --json --bind 0.0.0.0 --port 15204 >/dev/null 2>&1 & }
+"${in_image[@]}" netbench-echo 15280 &
+sleep 0.5
+capture latency-under-load/no-iperf3-server $(beside 1 0)
+iperf3_server
+server=$!
+sleep 0.5
+capture latency-under-load/good $(beside 2 1)
+"${in_image[@]}" iperf3 --client 127.0.0.1 --port 15204 --time 6 >/dev/null 2>&1 &
+first=$!
+sleep 0.5
+capture latency-under-load/server-busy $(beside 1 0)
+wait "$first"
+capture latency-under-load/ended timeout 1 $(beside 2 0)
+(sleep 2.5; kill -KILL "$server") &
+capture latency-under-load/stream-killed $(beside 2 0)
+iperf3_server
+server=$!
+sleep 0.5
+(sleep 2.5; kill -KILL $(nginx_pids)) &
+capture latency-under-load/echo-killed $(beside 2 0)
+capture latency-under-load/no-echo-server $(beside 1 0)
+capture latency-under-load/wrong-usage netbench-loaded-latency $url/echo
+kill "$server"
+dirty latency-under-load/truncated latency-under-load/good
+truncate -s -500 "$golden/latency-under-load/truncated/stdout"
+dirty latency-under-load/no-second-loop latency-under-load/good
+sed -i '/^netbench-loaded-latency: beside/,/^netbench-loaded-latency: stream/ { /^[rwbl]/d }' \
+    "$golden/latency-under-load/no-second-loop/stdout"
