@@ -305,8 +305,10 @@ def test_apt_itself_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def start_serve(*words: str) -> subprocess.Popen[str]:
+    # A shell cannot trap what was ignored when it began, as after nohup.
+    listening = ("env", "--default-signal=HUP,INT,TERM")
     return subprocess.Popen(
-        ["sh", FILES / "netbench-serve", *words], stderr=subprocess.PIPE, text=True
+        [*listening, "sh", FILES / "netbench-serve", *words], stderr=subprocess.PIPE, text=True
     )
 
 
