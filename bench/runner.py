@@ -60,7 +60,8 @@ from bench.workloads.base import Span
 class Request:
     """What to run and where to keep it: ``name`` is the run's folder below ``out``, by default the
     run's id; ``image`` a toolbox image of the user's own registry; ``command``, ``note`` and
-    ``checkout`` for the record."""
+    ``checkout`` for the record. ``visit`` is called once, when all stands and its paths were tried
+    and before anything is measured; what it raises ends the run."""
 
     inventory: Inventory
     plan: Plan
@@ -70,6 +71,7 @@ class Request:
     command: tuple[str, ...] = ()
     note: str = ""
     checkout: Checkout | None = None
+    visit: Callable[[Fleet, Deployment], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +222,8 @@ class _Run:
         networks |= self.prove_isolation(fleet, deployment, broken)
         settings = path_facts(fleet, attestor.locator, self.plan)
         writer.head(replace(info, networks=networks, paths=settings))
+        if self.request.visit is not None:
+            self.request.visit(fleet, deployment)
         self.progress.begin(self.plan)
         self.first_trial = time.monotonic()
         rule = Rule(self.plan, info.metrics)

@@ -21,6 +21,7 @@ VERBS = {
     "check": "Look at every host: reachable, engine, ports between pairs, MTU, clock, disk.",
     "plan": "Print the matrix that `run` would measure and how long it takes. Touches nothing.",
     "run": "Measure: form the swarm, deploy, run all blocks, report, take all down again.",
+    "scenario": "Build one of three everyday networks, try it, measure it, take it down again.",
     "report": "Table, charts and pages of a stored run.",
     "compare": "Is one stored run worse than another? Exits with 1 if it is.",
     "asv": "Runs over time: an export for asv's pages and commands, and a gate for pipelines.",
