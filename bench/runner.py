@@ -17,23 +17,14 @@ from pathlib import Path as FilePath
 from bench import __version__, cleanup, drivers, pinning, workloads
 from bench.deploy import deploy
 from bench.deployment import Deployment, Order
-from bench.drivers.base import Site
 from bench.errors import NetbenchError, StoreError
-from bench.facts import (
-    complaints,
-    gather,
-    lacking,
-    networks_in_use,
-    require_parent,
-    underlay,
-)
+from bench.facts import gather
 from bench.gauges.attest import Attestor
 from bench.gauges.settings import path_facts
-from bench.images import Shipped, ship
+from bench.ground import Ground, prepare
 from bench.isolation import prove, summary
 from bench.model import (
     Checkout,
-    HostFacts,
     Inventory,
     Plan,
     PlannedTrial,
@@ -41,13 +32,11 @@ from bench.model import (
     RunInfo,
     Status,
     Trial,
-    UnderlayPath,
 )
 from bench.plan import round_of
 from bench.probe import Path, probe, refuse_without_baseline
 from bench.remote.fleet import Fleet
 from bench.signals import interrupted_once, uninterrupted
-from bench.site import choose_site
 from bench.stopping import Rule
 from bench.store import FORMAT, RunWriter, claim
 from bench.swarm import form
@@ -92,16 +81,6 @@ def execute(request: Request, connect: Callable[[], Fleet], progress: Progress) 
     return _Run(request, progress).execute(connect)
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """What is known of the hosts before anything is created on them."""
-
-    facts: Mapping[str, HostFacts]
-    site: Site
-    underlay: tuple[UnderlayPath, ...]
-    image: Shipped
-
-
 class _Run:
     def __init__(self, request: Request, progress: Progress) -> None:
         self.request = request
@@ -138,28 +117,23 @@ class _Run:
             raise crash
         return Outcome(path, end, self.counts)
 
-    def prepare(self, fleet: Fleet) -> _Ready:
+    def prepare(self, fleet: Fleet) -> Ground:
         self.progress.stage("reading the hosts' facts")
         facts = fleet.each(gather)
         cpus = {name: found.cpus for name, found in facts.items()}
         pinning.refuse(pinning.parse(self.plan.pin), cpus)
         chosen = drivers.chosen(tuple(dict.fromkeys(cell.driver for cell in self.plan.cells)))
-        if any(driver.takes_parent for driver in chosen):
-            fleet.each(require_parent)
-        paths = underlay(fleet, facts)
-        for complaint in complaints(paths):
-            self.progress.stage(complaint)
-        site = choose_site(
-            facts.values(),
-            fleet.each(networks_in_use),
-            self.request.inventory.macvlan_subnet,
+        return prepare(
+            fleet,
+            self.request.inventory,
+            facts,
+            chosen,
+            self.progress.stage,
             mtu=self.plan.mtu,
-            fitting=[one.largest for one in paths if one.largest],
+            image=self.request.image,
         )
-        site = replace(site, lacking=fleet.each(lacking))
-        return _Ready(facts, site, paths, ship(fleet, self.request.image, self.progress.stage))
 
-    def info(self, ready: _Ready) -> RunInfo:
+    def info(self, ready: Ground) -> RunInfo:
         names = dict.fromkeys(cell.workload for cell in self.plan.cells)
         known = {name: workloads.known()[name] for name in names}
         return RunInfo(
@@ -180,7 +154,7 @@ class _Run:
         )
 
     def guarded(
-        self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: _Ready
+        self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ground
     ) -> tuple[str, str, BaseException | None]:
         """Measure; whatever ends that becomes the run's outcome and message. A fault of netbench's
         own is handed back, to be raised once the hosts are clean."""
@@ -194,7 +168,7 @@ class _Run:
             return "failed", f"{type(fault).__name__}: {fault}", fault
         return "finished", message, None
 
-    def measure(self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: _Ready) -> str:
+    def measure(self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ground) -> str:
         """Set everything up and run the blocks; returns why they ended, if not all planned ran."""
         self.progress.stage("forming the swarm")
         addresses = {name: facts.data_address for name, facts in ready.facts.items()}

@@ -22,6 +22,7 @@ VERBS = {
     "plan": "Print the matrix that `run` would measure and how long it takes. Touches nothing.",
     "run": "Measure: form the swarm, deploy, run all blocks, report, take all down again.",
     "scenario": "Build one of three everyday networks, try it, measure it, take it down again.",
+    "verify": "What else a network must do: isolation, names, balance, start, failover.",
     "report": "Table, charts and pages of a stored run.",
     "compare": "Is one stored run worse than another? Exits with 1 if it is.",
     "asv": "Runs over time: an export for asv's pages and commands, and a gate for pipelines.",

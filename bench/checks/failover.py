@@ -1,0 +1,248 @@
+"""Failover: what a client with a steady rate of requests loses when a task or its node goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bench import capability, labels
+from bench.checked import Figure, Finding, Report, Skipped
+from bench.checks.base import Check
+from bench.checks.dns import parse as parse_lookups
+from bench.drivers.base import NetworkSpec
+from bench.errors import ParseError
+from bench.model import Access
+from bench.remote.api import Labelled, Task
+from bench.stage import Stage
+
+# Requests a second, for how long in all, and how long one may take (seconds).
+RATE, SECONDS, PATIENCE = 20, 40, 1
+# How long all is well before the fault.
+BEFORE = 5.0
+POLL = 0.1
+
+
+Fault = Callable[[Stage, Task], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One request: when it was sent (Unix time), whether it was answered, by whom or why not."""
+
+    sent: float
+    good: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """What a client saw of a fault, in seconds from it: the first request that failed and the first
+    after which none did (None where none failed, or they went on to fail to the end)."""
+
+    lost: int
+    requests: int
+    first_failed: float | None
+    steady: float | None
+
+
+def parse(text: str) -> list[Beat]:
+    """What `netbench-ask beat` printed, in the order of sending. Raises ParseError for anything
+    else, and for nothing."""
+    found = []
+    for line in text.splitlines():
+        try:
+            sent, _micros, verdict, *words = line.split(" ", 3)
+            beat = Beat(float(sent), verdict == "ok", " ".join(words).strip())
+        except ValueError as fault:
+            raise ParseError(f"netbench-ask beat said {line!r:.80}") from fault
+        if verdict not in ("ok", "no"):
+            raise ParseError(f"netbench-ask beat said {line!r:.80}")
+        found.append(beat)
+    if not found:
+        raise ParseError("netbench-ask beat said nothing")
+    return sorted(found, key=lambda beat: beat.sent)
+
+
+def outage(beats: Sequence[Beat], fault: float) -> Outage:
+    """What requests say of a fault at a time on the client's clock. Those sent up to ``PATIENCE``
+    before it may fail by it."""
+    after = [beat for beat in beats if beat.sent >= fault - PATIENCE]
+    failed = [beat for beat in after if not beat.good]
+    if not failed:
+        return Outage(0, len(beats), None, None)
+    later = [beat.sent for beat in after if beat.sent > failed[-1].sent]
+    return Outage(
+        len(failed), len(beats), failed[0].sent - fault, later[0] - fault if later else None
+    )
+
+
+class Failover(Check):
+    name = "failover"
+    title = "what a client loses when a task or its node goes"
+    takes = "about 3 min"
+
+    def run(self, stage: Stage) -> Report:
+        skipped = []
+        accesses = [Access.DNS]
+        lack = capability.lack(capability.OF_ACCESS[Access.VIP], stage.site.lacking)
+        if lack:
+            skipped.append(Skipped(Access.VIP, lack))
+        else:
+            accesses.append(Access.VIP)
+        network = stage.network(
+            "failover", NetworkSpec("overlay", "swarm", subnet=str(stage.site.overlay_subnet))
+        )
+        clients = [
+            stage.service(f"client-{number}", network, ("sleep", "infinity"), host=host)
+            for number, host in enumerate(stage.hosts, start=1)
+        ]
+        askers = {stage.host_of(tasks[0]): tasks[0] for tasks in stage.up(clients).values()}
+        faults: dict[str, Fault] = {"the task is killed": _kill}
+        why = _why_no_drain(stage)
+        if why:
+            skipped.append(Skipped("its node is drained", why))
+        else:
+            faults["its node is drained"] = _drain
+        findings: list[Finding] = []
+        figures: list[Figure] = []
+        for access in accesses:
+            for words, fault in faults.items():
+                stage.say(f"{words}, by {access}")
+                finding, some = _Trial(stage, network, askers, access).tried(words, fault)
+                findings.append(finding)
+                figures += some
+        return Report(tuple(findings), tuple(figures), tuple(skipped))
+
+
+def _why_no_drain(stage: Stage) -> str:
+    if len(stage.hosts) < 2:
+        return "there is one host"
+    if stage.manager.engine.swarm_labels().get(labels.RUN) != stage.run:
+        return "the swarm is not netbench's own: what else runs on the node would have to move"
+    return ""
+
+
+def _kill(stage: Stage, task: Task) -> None:
+    """End a task's container, as when its process crashes."""
+    thing = Labelled("container", task.container_id, task.container_name, {})
+    stage.fleet[stage.host_of(task)].engine.remove(thing)
+
+
+def _drain(stage: Stage, task: Task) -> None:
+    """Have Swarm move everything off the task's node."""
+    stage.manager.engine.set_availability(task.node_id, "drain")
+
+
+class _Trial:
+    """One fault, while a client on another host asks (on the same where there is no other)."""
+
+    def __init__(
+        self, stage: Stage, network: str, askers: Mapping[str, Task], access: Access
+    ) -> None:
+        self.stage = stage
+        self.network = network
+        self.access = access
+        mode = "vip" if access is Access.VIP else "dnsrr"
+        name = f"target-{access}-{len(stage.raw)}"
+        self.spec = stage.service(name, network, stage.answering(), mode=mode)
+        (self.task,) = stage.up([self.spec])[self.spec.name]
+        host = stage.host_of(self.task)
+        self.asker = next((one for at, one in askers.items() if at != host), askers[host])
+
+    def tried(self, words: str, fault: Fault) -> tuple[Finding, list[Figure]]:
+        stage, name, port = self.stage, self.spec.name, str(self.stage.port)
+        stage.answer(self.asker, "netbench-ask", "first", "30", name, port)
+        ahead = _ahead(stage, self.asker)
+        argv = ("netbench-ask", "beat", *map(str, (RATE, SECONDS, PATIENCE)), name, port)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            beating = pool.submit(
+                stage.answer, self.asker, *argv, within=SECONDS + 60.0, about=f"beat {words}"
+            )
+            time.sleep(BEFORE)
+            at = time.time()
+            try:
+                fault(stage, self.task)
+                replaced, right = self.followed(at)
+                beats = parse(beating.result())
+            finally:
+                # Whatever happened: no node is to stay drained.
+                if fault is _drain:
+                    stage.manager.engine.set_availability(self.task.node_id, "active")
+        stage.remove(self.spec)
+        return told(f"{words}, by {self.access}", outage(beats, at + ahead), replaced, right)
+
+    def followed(self, at: float) -> tuple[float | None, float | None]:
+        """Seconds from the fault until Swarm runs the replacement, and until the name is right;
+        None where that did not come about while requests were sent."""
+        until = at + SECONDS - BEFORE
+        while time.time() < until:
+            found = [
+                one
+                for one in self.stage.tasks().get(self.spec.name, ())
+                if one.task_id != self.task.task_id
+            ]
+            if found:
+                replaced = time.time() - at
+                (new,) = self.stage.addressed(found[:1])
+                return replaced, self.right(new, at, until)
+            time.sleep(POLL)
+        return None, None
+
+    def right(self, new: Task, at: float, until: float) -> float | None:
+        """Seconds from the fault until the name stands for the replacement alone."""
+        # Behind a virtual address the name stays; `tasks.` names tell who is behind it.
+        name = self.spec.name
+        argv = (
+            "netbench-ask",
+            "lookup",
+            "1",
+            f"tasks.{name}" if self.access is Access.VIP else name,
+        )
+        while time.time() < until:
+            (seen,) = parse_lookups(self.stage.answer(self.asker, *argv, about="lookup"))
+            if seen.addresses == (new.addresses[self.network],):
+                return time.time() - at
+            time.sleep(POLL)
+        return None
+
+
+def _ahead(stage: Stage, asker: Task) -> float:
+    """How far the client's clock is ahead of this machine's, in seconds, within half the time that
+    asking takes."""
+    before = time.time()
+    said = stage.answer(asker, "date", "+%s.%N", about="clock").strip()
+    after = time.time()
+    try:
+        return float(said) - (before + after) / 2
+    except ValueError as error:
+        raise ParseError(f"`date` said {said!r:.60}") from error
+
+
+def told(
+    group: str, seen: Outage, replaced: float | None, right: float | None
+) -> tuple[Finding, list[Figure]]:
+    """An outage as a finding and figures. It fails where the service does not come back."""
+    failure = ""
+    if replaced is None:
+        failure = f"{group}: Swarm ran no replacement within {SECONDS - BEFORE:.0f} s"
+    elif right is None:
+        failure = f"{group}: the name was not right within {SECONDS - BEFORE:.0f} s"
+    elif seen.lost and seen.steady is None:
+        failure = f"{group}: requests failed to the end, {SECONDS - BEFORE:.0f} s after the fault"
+    times = {
+        "first failed request": seen.first_failed,
+        "replacement runs": replaced,
+        "name is right": right,
+        "steady answers": seen.steady,
+    }
+    figures = [
+        Figure(group, name, value, "s") for name, value in times.items() if value is not None
+    ]
+    figures.append(Figure(group, f"lost of {seen.requests}", float(seen.lost), "requests"))
+    found = f"{seen.lost} of {seen.requests} requests lost"
+    return Finding(group, "steady requests", "comes back", found, failure), figures
+
+
+CHECK = Failover()
