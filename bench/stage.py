@@ -28,10 +28,15 @@ POLL = 0.1
 PORT = 95
 
 
+# Takes a host's name, and True to take its link off.
+Cut = Callable[[str, bool], None]
+
+
 @dataclass
 class Stage:
     """One check's place on the hosts. ``keep`` stores a command's output and returns the file's
-    name; ``say`` hears what is going on."""
+    name; ``say`` hears what is going on. ``cut`` takes a host's link off and puts it on again,
+    where somebody can."""
 
     fleet: Fleet
     ground: Ground
@@ -42,6 +47,7 @@ class Stage:
     keep: Callable[[str, bytes, bytes], str]
     say: Callable[[str], None]
     plant_leak: bool = False
+    cut: Cut | None = None
     raw: list[str] = field(default_factory=list)
     services: dict[str, str] = field(default_factory=dict)
 

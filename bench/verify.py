@@ -21,7 +21,7 @@ from bench.ground import Ground, prepare
 from bench.model import Inventory
 from bench.remote.fleet import Fleet
 from bench.signals import interrupted_once, uninterrupted
-from bench.stage import Stage
+from bench.stage import Cut, Stage
 from bench.store import claim
 from bench.store.verification import VerificationWriter
 from bench.swarm import Swarm, form
@@ -31,7 +31,8 @@ from bench.swarm import Swarm, form
 class Asked:
     """Which checks to run on which hosts, and where to keep what they find: as for a run.
 
-    With ``plant_leak`` the isolation check is given a leak to find. ``each`` hears of every check
+    With ``plant_leak`` the isolation check is given a leak to find; with ``cut`` the failover check
+    cuts a host off. ``each`` hears of every check
     that is done.
     """
 
@@ -42,6 +43,7 @@ class Asked:
     image: str | None = None
     command: tuple[str, ...] = ()
     plant_leak: bool = False
+    cut: Cut | None = None
     each: Callable[[Checked], None] = lambda _checked: None
 
 
@@ -121,6 +123,7 @@ def _run_checks(
             keep=writer.raw,
             say=say,
             plant_leak=asked.plant_leak,
+            cut=asked.cut,
         )
         done.append(_one(check, stage))
         asked.each(done[-1])

@@ -52,13 +52,14 @@ class Spot:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One field of the matrix: from ``source`` to ``target`` at its address on ``net``."""
+    """One field of the matrix: from ``source`` to ``target`` at its address on ``net``. ``reached``
+    is whether it must be; None where either may be."""
 
     source: Spot
     target: Spot
     net: Net
     way: Way
-    reached: bool
+    reached: bool | None
 
     def words(self, port: int) -> str:
         """As `netbench-ask reach` takes it."""
@@ -68,16 +69,21 @@ class Try:
         return f"icmp:{address}" if self.way is Way.ICMP else f"{self.way}:{address}:{port}"
 
 
-def may_reach(source: Spot, net: Net, host: str, way: Way) -> bool:
-    """Whether a container may reach one that is on ``net`` on ``host``, by the rules.
+def may_reach(source: Spot, net: Net, host: str, way: Way) -> bool | None:
+    """Whether a container reaches one that is on ``net`` on ``host``, by the rules; None where that
+    is up to the engine.
 
     A bridge is its host's own; an overlay is everywhere. Whoever is on a network that is not
     internal gets out to the hosts. A host reaches its own bridges (internal ones too: Docker keeps
-    those from the world, not from their host), no overlay, and knows nobody's name.
+    those from the world, not from their host), no overlay, and knows nobody's name. An internal
+    bridge's containers reach their own host at the bridge's address; before Docker 25.0 they have a
+    default route and reach it at its others too (moby/moby#46603).
     """
     local = source.host == host
     kinds = {one.kind for one in source.nets}
     if net.kind is Kind.HOST:
+        if local and kinds == {Kind.BRIDGE} and all(one.internal for one in source.nets):
+            return None
         return Kind.HOST in kinds or any(not one.internal for one in source.nets)
     if Kind.HOST in kinds:
         return way is not Way.NAME and net.kind is Kind.BRIDGE and local
@@ -128,6 +134,10 @@ def reached(one: Try, found: tuple[bool, str]) -> bool:
     return words.partition(" ")[0] == one.target.task
 
 
+EITHER = "either"
+_EXPECTED = {True: "reached", False: "not reached", None: EITHER}
+
+
 def judged(one: Try, found: tuple[bool, str]) -> Finding:
     """One field of the matrix, told. A leak is named as one."""
     there = reached(one, found)
@@ -135,14 +145,14 @@ def judged(one: Try, found: tuple[bool, str]) -> Finding:
     what = f"{source} -> {target} {one.target.host} by {one.way} ({one.words(0)})"
     what = what.replace(":0)", ")")
     failure = ""
-    if there and not one.reached:
+    if there and one.reached is False:
         failure = f"LEAK: {what}: {found[1] or 'answered'}"
     elif one.reached and not there:
         failure = f"not reached, and must be: {what}: {found[1] or 'no answer'}"
     return Finding(
         group=f"{one.source.label} -> {one.net.name}",
         what=what,
-        expected="reached" if one.reached else "not reached",
+        expected=_EXPECTED[one.reached],
         found="reached" if there else f"not reached: {found[1]}",
         failure=failure,
     )
@@ -151,3 +161,16 @@ def judged(one: Try, found: tuple[bool, str]) -> Finding:
 def wanting(some: Iterable[Try], found: Mapping[Try, tuple[bool, str]]) -> list[Try]:
     """Those that must be reached and were not: networks may need a moment to settle."""
     return [one for one in some if one.reached and not reached(one, found[one])]
+
+
+def own_hosts(findings: Iterable[Finding]) -> list[str]:
+    """What was reached and might as well not have been, in a note each."""
+    told: dict[str, None] = {}
+    for one in findings:
+        if one.expected == EITHER and one.found == "reached":
+            told[one.what.partition(" by ")[0]] = None
+    return [
+        f"{what}: its own host's address is open to it, as Docker before 25.0 lets internal "
+        "bridges have it (moby/moby#46603)"
+        for what in told
+    ]

@@ -12,7 +12,7 @@ from bench.checked import Figure, Finding, Report, Skipped
 from bench.checks.base import Check
 from bench.checks.dns import parse as parse_lookups
 from bench.drivers.base import NetworkSpec
-from bench.errors import ParseError
+from bench.errors import DeployError, ParseError
 from bench.model import Access
 from bench.remote.api import Labelled, Task
 from bench.stage import Stage
@@ -22,6 +22,8 @@ RATE, SECONDS, PATIENCE = 20, 40, 1
 # How long all is well before the fault.
 BEFORE = 5.0
 POLL = 0.1
+# How long a host that was cut off may take to be back in the swarm.
+BACK_WITHIN = 90.0
 
 
 Fault = Callable[[Stage, Task], None]
@@ -105,6 +107,12 @@ class Failover(Check):
             skipped.append(Skipped("its node is drained", why))
         else:
             faults["its node is drained"] = _drain
+        if stage.cut is None:
+            skipped.append(Skipped("its host is cut off", "only a lab's can be: name it by --lab"))
+        elif why:
+            skipped.append(Skipped("its host is cut off", why))
+        else:
+            faults["its host is cut off"] = _cut
         findings: list[Finding] = []
         figures: list[Figure] = []
         for access in accesses:
@@ -135,6 +143,29 @@ def _drain(stage: Stage, task: Task) -> None:
     stage.manager.engine.set_availability(task.node_id, "drain")
 
 
+def _cut(stage: Stage, task: Task) -> None:
+    """Take the link of the task's host down: nobody hears of it any more, nor it of anybody."""
+    assert stage.cut is not None
+    stage.cut(stage.host_of(task), True)
+
+
+def _mended(stage: Stage, task: Task, fault: Fault) -> None:
+    """Undo a fault, and wait until the node is back in the swarm."""
+    if fault is _drain:
+        stage.manager.engine.set_availability(task.node_id, "active")
+    if fault is _cut:
+        assert stage.cut is not None
+        stage.cut(stage.host_of(task), False)
+        deadline = time.monotonic() + BACK_WITHIN
+        while not any(
+            node.ready for node in stage.manager.engine.nodes() if node.node_id == task.node_id
+        ):
+            if time.monotonic() > deadline:
+                host = stage.host_of(task)
+                raise DeployError(f"{host}: not back in the swarm after {BACK_WITHIN:.0f} s")
+            time.sleep(1.0)
+
+
 class _Trial:
     """One fault, while a client on another host asks (on the same where there is no other)."""
 
@@ -147,9 +178,24 @@ class _Trial:
         mode = "vip" if access is Access.VIP else "dnsrr"
         name = f"target-{access}-{len(stage.raw)}"
         self.spec = stage.service(name, network, stage.answering(), mode=mode)
-        (self.task,) = stage.up([self.spec])[self.spec.name]
+        self.task = self.placed()
         host = stage.host_of(self.task)
         self.asker = next((one for at, one in askers.items() if at != host), askers[host])
+
+    def placed(self) -> Task:
+        """The one task, on a host that is not the manager's where there is one and the swarm is our
+        own: the manager is needed to see what becomes of it."""
+        stage = self.stage
+        ours = not _why_no_drain(stage)
+        manager = stage.swarm.node_ids[stage.swarm.manager]
+        if ours:
+            stage.manager.engine.set_availability(manager, "pause")
+        try:
+            (task,) = stage.up([self.spec])[self.spec.name]
+        finally:
+            if ours:
+                stage.manager.engine.set_availability(manager, "active")
+        return task
 
     def tried(self, words: str, fault: Fault) -> tuple[Finding, list[Figure]]:
         stage, name, port = self.stage, self.spec.name, str(self.stage.port)
@@ -167,9 +213,8 @@ class _Trial:
                 replaced, right = self.followed(at)
                 beats = parse(beating.result())
             finally:
-                # Whatever happened: no node is to stay drained.
-                if fault is _drain:
-                    stage.manager.engine.set_availability(self.task.node_id, "active")
+                # Whatever happened: no node is to stay drained or cut off.
+                _mended(stage, self.task, fault)
         stage.remove(self.spec)
         return told(f"{words}, by {self.access}", outage(beats, at + ahead), replaced, right)
 

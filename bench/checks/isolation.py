@@ -11,7 +11,7 @@ from itertools import islice
 from bench import capability
 from bench.capability import Capability
 from bench.checked import Finding, Report, Skipped
-from bench.checks._reach import Kind, Net, Spot, Try, judged, parse, tries, wanting
+from bench.checks._reach import Kind, Net, Spot, Try, judged, own_hosts, parse, tries, wanting
 from bench.checks.base import Check
 from bench.drivers.base import NetworkSpec
 from bench.errors import ParseError
@@ -62,7 +62,7 @@ class Isolation(Check):
             findings += _underlay(
                 stage, [net for net in (TENANT_A, ENCRYPTED) if net in nets], tasks
             )
-        return Report(tuple(findings), skipped=tuple(skipped))
+        return Report(tuple(findings), skipped=tuple(skipped), notes=tuple(own_hosts(findings)))
 
 
 def _specs(stage: Stage, nets: Sequence[Net]) -> list[tuple[Net, NetworkSpec]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 # How many failures of one check are listed one by one.
 LISTED = 20
+# In a finding's group: from whom to whom.
+ARROW = " -> "
 
 
 @click.command("verify")
@@ -30,12 +32,18 @@ LISTED = 20
     help="isolation: take a container that is on both tenants' networks for one of the first "
     "tenant's alone, to see that a leak is found.",
 )
+@click.option(
+    "--lab",
+    metavar="NAME",
+    help="failover: the hosts are this lab's, so that a host can be cut off: its link down.",
+)
 @storing
 def command(
     checks: tuple[str, ...],
     *,
     inventory: Path,
     plant_leak: bool,
+    lab: str | None,
     out: Path,
     name: str | None,
     image: str | None,
@@ -67,6 +75,7 @@ def command(
             image=image,
             command=("netbench", *sys.argv[1:]),
             plant_leak=plant_leak,
+            cut=_cutting(lab),
             each=lambda checked: show(screen, checked),
         ),
         lambda: connect(hosts.hosts),
@@ -83,13 +92,28 @@ def command(
     sys.exit(130 if found.ending == "interrupted" else 0 if found.good else 1)
 
 
+def _cutting(lab: str | None) -> Callable[[str, bool], None] | None:
+    """What cuts a lab's host off. Raises LabError where there is no such lab."""
+    if lab is None:
+        return None
+    from bench.lab.link import cut, look
+
+    look(lab)
+    return lambda host, off: cut(lab, host, off=off)
+
+
 def show(console: Console, checked: Checked) -> None:
     """One check's result: what was expected and found, figures, what was skipped, what is wrong."""
     report = checked.report
     console.print()
     console.print(f"{checked.check}: {checked.title}", style="bold", markup=False)
-    if report.findings:
-        console.print(_findings(report.findings))
+    between = [one for one in report.findings if ARROW in one.group]
+    others = [one for one in report.findings if ARROW not in one.group]
+    if between:
+        console.print("reached, of what was tried (rows ask columns):")
+        console.print(_matrix(between))
+    if others:
+        console.print(_findings(others))
     for unit in dict.fromkeys(figure.unit for figure in report.figures):
         console.print(_figures([one for one in report.figures if one.unit == unit]))
     for note in report.notes:
@@ -114,6 +138,29 @@ def _table(*titles: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for place, title in enumerate(titles):
         table.add_column(title, justify="left" if place == 0 else "right")
+    return table
+
+
+def _matrix(findings: Iterable[Finding]) -> Table:
+    """Of findings in groups `from -> to`: a row for each from, a column for each to."""
+    from rich.markup import escape
+
+    fields: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        source, _, target = finding.group.partition(ARROW)
+        fields.setdefault((source, target), []).append(finding)
+    sources = list(dict.fromkeys(source for source, _ in fields))
+    found = dict.fromkeys(target for _, target in fields)
+    targets = sorted(found, key=lambda one: sources.index(one) if one in sources else len(sources))
+    table = _table("", *(target.replace("-", "-\n", 1) for target in targets))
+    for source in sources:
+        cells = []
+        for target in targets:
+            some = fields.get((source, target), [])
+            reached = sum(one.found == "reached" for one in some)
+            told = f"{reached}/{len(some)}" if some else ""
+            cells.append(f"[red]{told}[/]" if any(one.failure for one in some) else told)
+        table.add_row(escape(source), *cells)
     return table
 
 

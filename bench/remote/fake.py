@@ -263,7 +263,7 @@ class FakeMachine:
     def set_availability(self, node: str, availability: str) -> None:
         drained = self._managed().drained
         name = node.removeprefix("node-")
-        (drained.add if availability == "drain" else drained.discard)(name)
+        (drained.discard if availability == "active" else drained.add)(name)
 
     def addresses(self, container: str) -> Mapping[str, str]:
         self._alive()

@@ -91,7 +91,9 @@ def test_networks_that_keep_to_the_rules_pass(
     assert "esp4" in done.output
     assert all((tmp_path / "v" / name).is_file() for name in only.raw)
     assert is_clean(made)
-    assert "tenant-a -> tenant-b" in done.output
+    # What the first tenant's containers reached of what they tried, network by network.
+    words = next(line.split() for line in done.output.splitlines() if line.startswith("tenant-a"))
+    assert words == ["tenant-a", "27/27", "0/36", "0/36", "0/36", "36/36", "0/48", "0/36"]
 
 
 def test_a_leak_is_named_and_fails(
@@ -129,6 +131,26 @@ def test_an_internal_network_with_a_way_out_is_a_leak(
     done = go("isolation")
     assert done.exit_code == 1
     assert "LEAK: overlay-internal on a -> host on a by udp" in done.output
+
+
+def test_the_own_host_of_an_internal_bridge_is_noted_and_no_other(
+    go: Callable[..., Result], nets: Networks, tmp_path: Path
+) -> None:
+    def older(source: ServiceSpec, at: str, target: ServiceSpec, there: str, network: str) -> bool:
+        if "bridge-internal" in source.network and network == "host":
+            return at == there
+        return docker(source, at, target, there, network)
+
+    nets.rules = older
+    done = go("isolation")
+    assert done.exit_code == 0, done.output
+    assert "bridge-internal on a -> host on a: its own host's address is open" in done.output
+    nets.rules = lambda source, at, target, there, network: (
+        (network == "host" and "bridge-internal" in source.network)
+        or docker(source, at, target, there, network)
+    )
+    (tmp_path / "v").rename(tmp_path / "before")
+    assert "LEAK: bridge-internal on a -> host on b by tcp" in go("isolation").output
 
 
 def test_a_network_that_carries_nothing_is_no_isolation(
@@ -413,7 +435,40 @@ def test_kill_and_drain_are_followed_and_the_node_gets_tasks_again(
     assert [one.group for one in report.findings] == [
         *("the task is killed, by dns", "its node is drained, by dns")
     ]
-    assert {"b"} in drained
+    # The manager has no tasks of its own: what it tells is needed.
+    assert {"c"} in drained
     assert set() in drained
-    assert {one.what for one in report.skipped} == {"vip"}
+    assert {one.what for one in report.skipped} == {"vip", "its host is cut off"}
     assert is_clean(made)
+
+
+def test_a_lab_host_is_cut_off_and_put_on_again(
+    made: FakeWorld, names: Names, tmp_path: Path
+) -> None:
+    from bench.inventory import load_inventory
+    from bench.verify import Asked, verify
+
+    def steady(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] == "date":
+            return Completed(0, b"1000.5\n", b"")
+        if argv[:2] == ("netbench-ask", "beat"):
+            return Completed(0, beats(*[True] * 20).encode(), b"")
+        return names(machine, container, argv)
+
+    made.tool = steady
+    (tmp_path / "x.yaml").write_text(INVENTORY)
+    inventory = load_inventory(tmp_path / "x.yaml")
+    cuts = []
+    _, found = verify(
+        Asked(
+            inventory=inventory,
+            checks=checks.chosen(("failover",)),
+            out=tmp_path,
+            cut=lambda host, off: cuts.append((host, off)),
+        ),
+        lambda: Fleet(made.machines),
+        lambda _line: None,
+    )
+    assert cuts == [("c", True), ("c", False)]
+    assert failures(found.checks) == []
+    assert "its host is cut off, by dns" in {one.group for one in found.checks[0].report.findings}
