@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import capability, drivers
+from bench import capability, drivers, labels
 from bench.checked import Figure, Finding, Report, Skipped
 from bench.checks.base import Check
 from bench.drivers.base import Driver, SiteHost
@@ -128,9 +128,10 @@ class _Life:
         self.outside = outside
         self.host = stage.hosts[0]
         self.networks: list[str] = []
+        self.client: ServiceSpec | None = None
 
     def lived(self) -> Round:
-        """Its whole life. Raises DeployError or HostError where it does not come up, or not go."""
+        """Its whole life. Raises DeployError or HostError where it does not come up or go."""
         begun = time.monotonic()
         network = self.made()
         made = time.monotonic() - begun
@@ -149,9 +150,8 @@ class _Life:
         self.stage.remove(spec)
         self.until(lambda: not self.left(task), f"the container of {spec.name} stays")
         gone = time.monotonic() - begun
-        for name in [name for name in self.stage.services if name != self.outside.service]:
-            key = self.stage.services.pop(name)
-            self.stage.manager.engine.remove(Labelled("service", key, name, {}, "swarm"))
+        if self.client is not None:
+            self.stage.remove(self.client)
         network_gone = self.without_networks() if self.networks else None
         return Round(
             made if self.networks else None, accepted, running, answered, gone, network_gone
@@ -183,10 +183,9 @@ class _Life:
         port or the host's own address is asked."""
         if self.driver.existing or self.driver.published == drivers.known()["bridge"].published:
             return self.outside
-        spec = self.stage.service(
-            self.named("client"), network, ("sleep", "infinity"), host=self.host
-        )
-        return self.stage.up([spec])[spec.name][0]
+        idle = ("sleep", "infinity")
+        self.client = self.stage.service(self.named("client"), network, idle, host=self.host)
+        return self.stage.up([self.client])[self.client.name][0]
 
     def spec(self, network: str) -> ServiceSpec:
         stage = self.stage
@@ -214,9 +213,8 @@ class _Life:
 
     def left(self, task: Task) -> bool:
         """Whether the task's container is still there."""
-        marks: Mapping[str, str] = self.stage.marks
-        key, value = list(marks.items())[-1]
-        found = self.stage.fleet[self.host].engine.labelled(f"{key}={value}")
+        label = f"{labels.CHECK}={self.stage.marks[labels.CHECK]}"
+        found = self.stage.fleet[self.host].engine.labelled(label)
         return any(one.object_id == task.container_id for one in found)
 
     def without_networks(self) -> float:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from bench import capability, labels
 from bench.checked import Figure, Finding, Report, Skipped
+from bench.checks._outage import PATIENCE, outage, parse, told
 from bench.checks.base import Check
 from bench.checks.dns import parse as parse_lookups
 from bench.drivers.base import NetworkSpec
@@ -17,8 +17,8 @@ from bench.model import Access
 from bench.remote.api import Labelled, Task
 from bench.stage import Stage
 
-# Requests a second, for how long in all, and how long one may take (seconds).
-RATE, SECONDS, PATIENCE = 20, 40, 1
+# Requests a second, and for how many seconds in all.
+RATE, SECONDS = 20, 40
 # How long all is well before the fault.
 BEFORE = 5.0
 POLL = 0.1
@@ -27,57 +27,6 @@ BACK_WITHIN = 90.0
 
 
 Fault = Callable[[Stage, Task], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """One request: when it was sent (Unix time), whether it was answered, by whom or why not."""
-
-    sent: float
-    good: bool
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """What a client saw of a fault, in seconds from it: the first request that failed and the first
-    after which none did (None where none failed, or they went on to fail to the end)."""
-
-    lost: int
-    requests: int
-    first_failed: float | None
-    steady: float | None
-
-
-def parse(text: str) -> list[Beat]:
-    """What `netbench-ask beat` printed, in the order of sending. Raises ParseError for anything
-    else, and for nothing."""
-    found = []
-    for line in text.splitlines():
-        try:
-            sent, _micros, verdict, *words = line.split(" ", 3)
-            beat = Beat(float(sent), verdict == "ok", " ".join(words).strip())
-        except ValueError as fault:
-            raise ParseError(f"netbench-ask beat said {line!r:.80}") from fault
-        if verdict not in ("ok", "no"):
-            raise ParseError(f"netbench-ask beat said {line!r:.80}")
-        found.append(beat)
-    if not found:
-        raise ParseError("netbench-ask beat said nothing")
-    return sorted(found, key=lambda beat: beat.sent)
-
-
-def outage(beats: Sequence[Beat], fault: float) -> Outage:
-    """What requests say of a fault at a time on the client's clock. Those sent up to ``PATIENCE``
-    before it may fail by it."""
-    after = [beat for beat in beats if beat.sent >= fault - PATIENCE]
-    failed = [beat for beat in after if not beat.good]
-    if not failed:
-        return Outage(0, len(beats), None, None)
-    later = [beat.sent for beat in after if beat.sent > failed[-1].sent]
-    return Outage(
-        len(failed), len(beats), failed[0].sent - fault, later[0] - fault if later else None
-    )
 
 
 class Failover(Check):
@@ -216,7 +165,9 @@ class _Trial:
                 # Whatever happened: no node is to stay drained or cut off.
                 _mended(stage, self.task, fault)
         stage.remove(self.spec)
-        return told(f"{words}, by {self.access}", outage(beats, at + ahead), replaced, right)
+        seen = outage(beats, at + ahead)
+        group = f"{words}, by {self.access}"
+        return told(group, seen, replaced, right, within=SECONDS - BEFORE)
 
     def followed(self, at: float) -> tuple[float | None, float | None]:
         """Seconds from the fault until Swarm runs the replacement, and until the name is right;
@@ -263,31 +214,6 @@ def _ahead(stage: Stage, asker: Task) -> float:
         return float(said) - (before + after) / 2
     except ValueError as error:
         raise ParseError(f"`date` said {said!r:.60}") from error
-
-
-def told(
-    group: str, seen: Outage, replaced: float | None, right: float | None
-) -> tuple[Finding, list[Figure]]:
-    """An outage as a finding and figures. It fails where the service does not come back."""
-    failure = ""
-    if replaced is None:
-        failure = f"{group}: Swarm ran no replacement within {SECONDS - BEFORE:.0f} s"
-    elif right is None:
-        failure = f"{group}: the name was not right within {SECONDS - BEFORE:.0f} s"
-    elif seen.lost and seen.steady is None:
-        failure = f"{group}: requests failed to the end, {SECONDS - BEFORE:.0f} s after the fault"
-    times = {
-        "first failed request": seen.first_failed,
-        "replacement runs": replaced,
-        "name is right": right,
-        "steady answers": seen.steady,
-    }
-    figures = [
-        Figure(group, name, value, "s") for name, value in times.items() if value is not None
-    ]
-    figures.append(Figure(group, f"lost of {seen.requests}", float(seen.lost), "requests"))
-    found = f"{seen.lost} of {seen.requests} requests lost"
-    return Finding(group, "steady requests", "comes back", found, failure), figures
 
 
 CHECK = Failover()
