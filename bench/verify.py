@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -111,6 +111,8 @@ def _run_checks(
     say("forming the swarm")
     addresses = {name: facts.data_address for name, facts in ground.facts.items()}
     swarm: Swarm = form(fleet, addresses, run)
+    site = replace(ground.site, swarm_elsewhere=swarm.elsewhere)
+    ground = replace(ground, site=site)
     for check in asked.checks:
         say(f"check {check.name}: {check.title}")
         stage = Stage(

@@ -231,6 +231,35 @@ def test_a_lost_host_ends_it_and_is_told(
     assert found.outstanding
 
 
+def test_an_interrupt_is_told_and_leaves_nothing(
+    go: Callable[..., Result], made: FakeWorld, tmp_path: Path
+) -> None:
+    def interrupted(_machine: FakeMachine, _container: str, _argv: Sequence[str]) -> Completed:
+        raise KeyboardInterrupt
+
+    made.tool = interrupted
+    assert go("isolation", "dns").exit_code == 130
+    found = stored(tmp_path)
+    assert (found.ending, found.checks) == ("interrupted", ())
+    assert is_clean(made)
+
+
+def test_each_check_begins_on_an_empty_stage(
+    go: Callable[..., Result], made: FakeWorld, names: Names, tmp_path: Path
+) -> None:
+    before = []
+
+    def looking(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        swarm = made.machines["a"].swarm
+        if swarm and argv[:2] == ("netbench-ask", "spread"):
+            before.append({spec.name.split("-")[2] for spec in swarm.services.values()})
+        return names(machine, container, argv)
+
+    made.tool = looking
+    assert go("dns", "balance").exit_code == 0
+    assert before[0] == {"client", "plain", "dns"}
+
+
 def test_unknown_checks_and_damaged_files_are_refused(
     go: Callable[..., Result], tmp_path: Path
 ) -> None:
