@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from bench import capability, labels
+from bench import capability
 from bench.checked import Figure, Finding, Report, Skipped
+from bench.checks._faults import FAULTS, Fault, owns_nodes
 from bench.checks._outage import PATIENCE, outage, parse, told
 from bench.checks.base import Check
 from bench.checks.dns import parse as parse_lookups
 from bench.drivers.base import NetworkSpec
-from bench.errors import DeployError, ParseError
+from bench.errors import HostUnreachable, NetbenchError, ParseError
 from bench.model import Access
-from bench.remote.api import Labelled, Task
+from bench.remote.api import Task
 from bench.stage import Stage
 
 # Requests a second, and for how many seconds in all.
@@ -22,11 +23,6 @@ RATE, SECONDS = 20, 40
 # How long all is well before the fault.
 BEFORE = 5.0
 POLL = 0.1
-# How long a host that was cut off may take to be back in the swarm.
-BACK_WITHIN = 90.0
-
-
-Fault = Callable[[Stage, Task], None]
 
 
 class Failover(Check):
@@ -50,69 +46,30 @@ class Failover(Check):
             for number, host in enumerate(stage.hosts, start=1)
         ]
         askers = {stage.host_of(tasks[0]): tasks[0] for tasks in stage.up(clients).values()}
-        faults: dict[str, Fault] = {"the task is killed": _kill}
-        why = _why_no_drain(stage)
-        if why:
-            skipped.append(Skipped("its node is drained", why))
-        else:
-            faults["its node is drained"] = _drain
-        if stage.cut is None:
-            skipped.append(Skipped("its host is cut off", "only a lab's can be: name it by --lab"))
-        elif why:
-            skipped.append(Skipped("its host is cut off", why))
-        else:
-            faults["its host is cut off"] = _cut
+        faults = []
+        for fault in FAULTS:
+            why = fault.why_not(stage)
+            if why:
+                skipped.append(Skipped(fault.words, why))
+            else:
+                faults.append(fault)
         findings: list[Finding] = []
         figures: list[Figure] = []
         for access in accesses:
-            for words, fault in faults.items():
-                stage.say(f"{words}, by {access}")
-                finding, some = _Trial(stage, network, askers, access).tried(words, fault)
+            for fault in faults:
+                group = f"{fault.words}, by {access}"
+                stage.say(group)
+                try:
+                    finding, some = _Trial(stage, network, askers, access).tried(group, fault)
+                except HostUnreachable:
+                    raise
+                except NetbenchError as error:
+                    # The other faults are told all the same.
+                    words = ("steady requests", "comes back", "not told")
+                    finding, some = Finding(group, *words, f"{group}: {error}"), []
                 findings.append(finding)
                 figures += some
         return Report(tuple(findings), tuple(figures), tuple(skipped))
-
-
-def _why_no_drain(stage: Stage) -> str:
-    if len(stage.hosts) < 2:
-        return "there is one host"
-    if stage.manager.engine.swarm_labels().get(labels.RUN) != stage.run:
-        return "the swarm is not netbench's own: what else runs on the node would have to move"
-    return ""
-
-
-def _kill(stage: Stage, task: Task) -> None:
-    """End a task's container, as when its process crashes."""
-    thing = Labelled("container", task.container_id, task.container_name, {})
-    stage.fleet[stage.host_of(task)].engine.remove(thing)
-
-
-def _drain(stage: Stage, task: Task) -> None:
-    """Have Swarm move everything off the task's node."""
-    stage.manager.engine.set_availability(task.node_id, "drain")
-
-
-def _cut(stage: Stage, task: Task) -> None:
-    """Take the link of the task's host down: nobody hears of it any more, nor it of anybody."""
-    assert stage.cut is not None
-    stage.cut(stage.host_of(task), True)
-
-
-def _mended(stage: Stage, task: Task, fault: Fault) -> None:
-    """Undo a fault, and wait until the node is back in the swarm."""
-    if fault is _drain:
-        stage.manager.engine.set_availability(task.node_id, "active")
-    if fault is _cut:
-        assert stage.cut is not None
-        stage.cut(stage.host_of(task), False)
-        deadline = time.monotonic() + BACK_WITHIN
-        while not any(
-            node.ready for node in stage.manager.engine.nodes() if node.node_id == task.node_id
-        ):
-            if time.monotonic() > deadline:
-                host = stage.host_of(task)
-                raise DeployError(f"{host}: not back in the swarm after {BACK_WITHIN:.0f} s")
-            time.sleep(1.0)
 
 
 class _Trial:
@@ -135,7 +92,7 @@ class _Trial:
         """The one task, on a host that is not the manager's where there is one and the swarm is our
         own: the manager is needed to see what becomes of it."""
         stage = self.stage
-        ours = not _why_no_drain(stage)
+        ours = owns_nodes(stage)
         manager = stage.swarm.node_ids[stage.swarm.manager]
         if ours:
             stage.manager.engine.set_availability(manager, "pause")
@@ -146,27 +103,26 @@ class _Trial:
                 stage.manager.engine.set_availability(manager, "active")
         return task
 
-    def tried(self, words: str, fault: Fault) -> tuple[Finding, list[Figure]]:
+    def tried(self, group: str, fault: Fault) -> tuple[Finding, list[Figure]]:
         stage, name, port = self.stage, self.spec.name, str(self.stage.port)
         stage.answer(self.asker, "netbench-ask", "first", "30", name, port)
         ahead = _ahead(stage, self.asker)
         argv = ("netbench-ask", "beat", *map(str, (RATE, SECONDS, PATIENCE)), name, port)
         with ThreadPoolExecutor(max_workers=1) as pool:
             beating = pool.submit(
-                stage.answer, self.asker, *argv, within=SECONDS + 60.0, about=f"beat {words}"
+                stage.answer, self.asker, *argv, within=SECONDS + 60.0, about=f"beat {fault.words}"
             )
             time.sleep(BEFORE)
             at = time.time()
             try:
-                fault(stage, self.task)
+                fault.begin(stage, self.task)
                 replaced, right = self.followed(at)
                 beats = parse(beating.result())
             finally:
-                # Whatever happened: no node is to stay drained or cut off.
-                _mended(stage, self.task, fault)
+                # Whatever happened: no node is to stay away.
+                fault.end(stage, self.task)
         stage.remove(self.spec)
         seen = outage(beats, at + ahead)
-        group = f"{words}, by {self.access}"
         return told(group, seen, replaced, right, within=SECONDS - BEFORE)
 
     def followed(self, at: float) -> tuple[float | None, float | None]:
