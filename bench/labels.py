@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 RUN = "netbench.run"
+# On what a check of `netbench verify` made: the run's id and the check's name.
+CHECK = "netbench.check"
 # On the marker volume of a host that a run made join a swarm: the node id of the manager it joined.
 JOINED = "netbench.joined"
 # On the toolbox image, which outlives runs: the digest of its content.

@@ -14,15 +14,17 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
-from bench import __version__, cleanup, drivers, workloads
+from bench import __version__, cleanup, drivers, pinning, workloads
 from bench.calibration import calibrate
 from bench.deploy import deploy
 from bench.deployment import Deployment, Order
 from bench.errors import NetbenchError, StoreError
+from bench.facts import gather
 from bench.gauges.attest import Attestor
 from bench.gauges.picture import pictures
 from bench.gauges.settings import path_facts
 from bench.gauges.way import Way
+from bench.ground import Ground, prepare
 from bench.isolation import prove, summary
 from bench.model import (
     Checkout,
@@ -35,7 +37,6 @@ from bench.model import (
     Trial,
 )
 from bench.plan import calibrations, round_of
-from bench.preparation import Ready, prepare
 from bench.probe import Path, probe, refuse_without_baseline
 from bench.remote.fleet import Fleet
 from bench.signals import interrupted_once, uninterrupted
@@ -52,7 +53,8 @@ class Request:
     """What to run and where to keep it: ``name`` is the run's folder below ``out``, by default the
     run's id; ``image`` a toolbox image of the user's own registry; ``command``, ``note`` and
     ``checkout`` for the record. Without ``measures`` every path is built, found and tried, and no
-    trial is run."""
+    trial is run. ``visit`` is called once, when all stands and its paths were tried and before
+    anything is measured; what it raises ends the run."""
 
     inventory: Inventory
     plan: Plan
@@ -63,6 +65,7 @@ class Request:
     note: str = ""
     checkout: Checkout | None = None
     measures: bool = True
+    visit: Callable[[Fleet, Deployment], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +107,7 @@ class _Run:
         claim(path)
         self.progress.stage("connecting")
         with connect() as fleet:
-            ready = prepare(
-                fleet,
-                self.request.inventory,
-                self.plan,
-                self.request.image,
-                self.progress.stage,
-            )
+            ready = self.prepare(fleet)
             info = self.info(ready)
             with closing(RunWriter(path, info)) as writer, interrupted_once(self.progress.stage):
                 outcome, message, crash = self.guarded(fleet, writer, info, ready)
@@ -125,7 +122,23 @@ class _Run:
             raise crash
         return Outcome(path, end, self.counts)
 
-    def info(self, ready: Ready) -> RunInfo:
+    def prepare(self, fleet: Fleet) -> Ground:
+        self.progress.stage("reading the hosts' facts")
+        facts = fleet.each(gather)
+        cpus = {name: found.cpus for name, found in facts.items()}
+        pinning.refuse(pinning.parse(self.plan.pin), cpus)
+        chosen = drivers.chosen(tuple(dict.fromkeys(cell.driver for cell in self.plan.cells)))
+        return prepare(
+            fleet,
+            self.request.inventory,
+            facts,
+            chosen,
+            self.progress.stage,
+            mtu=self.plan.mtu,
+            image=self.request.image,
+        )
+
+    def info(self, ready: Ground) -> RunInfo:
         names = dict.fromkeys(cell.workload for cell in self.plan.cells)
         known = {name: workloads.named(name) for name in names}
         return RunInfo(
@@ -146,7 +159,7 @@ class _Run:
         )
 
     def guarded(
-        self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ready
+        self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ground
     ) -> tuple[str, str, BaseException | None]:
         """Measure; whatever ends that becomes the run's outcome and message. A fault of netbench's
         own is handed back, to be raised once the hosts are clean."""
@@ -160,7 +173,7 @@ class _Run:
             return "failed", f"{type(fault).__name__}: {fault}", fault
         return "finished", message, None
 
-    def measure(self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ready) -> str:
+    def measure(self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ground) -> str:
         """Set everything up and run the blocks; returns why they ended, if not all planned ran."""
         self.progress.stage("forming the swarm")
         addresses = {name: facts.data_address for name, facts in ready.facts.items()}
@@ -191,6 +204,8 @@ class _Run:
         told = tuple(replace(one, publishing=publishers.get(one.name, "")) for one in info.hosts)
         info = replace(info, hosts=told, networks=networks, paths=settings, pictures=shown)
         writer.head(info)
+        if self.request.visit is not None:
+            self.request.visit(fleet, deployment)
         if not self.request.measures:
             return "the paths were found, and nothing was to be measured"
         self.progress.begin(self.plan)

@@ -21,6 +21,8 @@ VERBS = {
     "check": "Look at every host: reachable, engine, ports between pairs, MTU, clock, disk.",
     "plan": "Print the matrix that `run` would measure and how long it takes. Touches nothing.",
     "run": "Measure: form the swarm, deploy, run all blocks, report, take all down again.",
+    "scenario": "Build one of three everyday networks, try it, measure it, take it down again.",
+    "verify": "What else a network must do: isolation, names, balance, start, failover.",
     "report": "Table, charts and pages of a stored run.",
     "path": "Draw what a packet crosses from client to server, and what each thing on it costs.",
     "compare": "Is one stored run worse than another? Exits with 1 if it is.",

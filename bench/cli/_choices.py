@@ -65,6 +65,24 @@ def _folder_name(_ctx: click.Context, _param: click.Parameter, name: str | None)
     return name
 
 
+_STORING = (
+    click.option(
+        "--out",
+        type=click.Path(path_type=Path),
+        default=Path("results"),
+        show_default=True,
+        metavar="FOLDER",
+        help="Where the run's own folder is made.",
+    ),
+    click.option("--name", callback=_folder_name, help="The run's folder; its id by default."),
+    click.option(
+        "--image",
+        metavar="REF",
+        help="A toolbox image in your own registry, instead of building and sending one.",
+    ),
+)
+
+
 _OPTIONS = (
     inventory_option,
     drivers_option,
@@ -158,26 +176,19 @@ _OPTIONS = (
         default=None,
         help="Seed of the blocks' orders; a random one by default. It is recorded.",
     ),
-    click.option(
-        "--out",
-        type=click.Path(path_type=Path),
-        default=Path("results"),
-        show_default=True,
-        metavar="FOLDER",
-        help="Where the run's own folder is made.",
-    ),
-    click.option("--name", callback=_folder_name, help="The run's folder; its id by default."),
-    click.option(
-        "--image",
-        metavar="REF",
-        help="A toolbox image in your own registry, instead of building and sending one.",
-    ),
 )
 
 
 def choosing(command: F) -> F:
     """Give a command the options that ``choices`` reads."""
-    for option in reversed(_OPTIONS):
+    for option in reversed((*_OPTIONS, *_STORING)):
+        command = option(command)
+    return command
+
+
+def storing(command: F) -> F:
+    """Give a command the options that say where what it does is stored, and by which image."""
+    for option in reversed(_STORING):
         command = option(command)
     return command
 

@@ -24,7 +24,8 @@ class NetworkSpec:
 
     ``scope`` is ``swarm`` (asked of a manager, usable by services) or ``local`` (asked of each
     host). ``config_only`` networks hold settings; ``from_config`` says that the network takes its
-    settings from the config-only network that each host has for the same driver.
+    settings from the config-only network that each host has for the same driver. An ``internal``
+    one has no way out.
     """
 
     driver: str
@@ -34,6 +35,7 @@ class NetworkSpec:
     ip_range: str | None = None
     config_only: bool = False
     from_config: bool = False
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True)

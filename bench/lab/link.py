@@ -212,3 +212,16 @@ def _run(argv: Words) -> str | None:
     """None, or what the command had to say when it failed."""
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else done.stderr.strip() or f"status {done.returncode}"
+
+
+def cut(name: str, host: str, *, off: bool) -> None:
+    """Take a host's link off the switch, controller's traffic and all, or put it on again.
+
+    It is not recorded: whoever cuts a link puts it on again. Raises LabError.
+    """
+    lab = look(name)
+    (chosen,) = _chosen(lab, [host])
+    port, _ = _names(lab, chosen)
+    words = (find("ip"), "link", "set", "dev", port, "down" if off else "up")
+    if fault := _run((*_switch(lab), *words)):
+        raise _refused(chosen, words, fault)

@@ -78,12 +78,13 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """One Swarm service of one task, pinned to a node.
+    """One Swarm service: ``replicas`` tasks on a node, or anywhere where ``node_id`` is empty.
 
     ``published`` maps ports of the container to ports of the host (host mode), ``mesh`` to ports
     of the routing mesh, for TCP and those of ``also_udp`` (ports of the container) for UDP as well;
     ``endpoint_mode`` is ``dnsrr`` or ``vip``, which the mesh needs;
-    ``stop_grace`` is how many seconds its process has to end before it is killed.
+    ``stop_grace`` is how many seconds its process has to end before it is killed. Its tasks are on
+    the networks ``also`` besides.
     """
 
     name: str
@@ -99,6 +100,8 @@ class ServiceSpec:
     mesh: Mapping[int, int] = field(default_factory=dict)
     also_udp: frozenset[int] = frozenset()
     endpoint_mode: str = "dnsrr"
+    replicas: int = 1
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,8 @@ class ContainerSpec:
 class Task:
     """The newest task of a service. ``state`` is Swarm's (new ... running, failed, rejected);
     ``message`` its error, if any; ``addresses`` by network name, without prefix length. With
-    ``alone`` it is a container that no swarm looks after."""
+    ``alone`` it is a container that no swarm looks after. ``slot`` counts a service's tasks from
+    1."""
 
     service: str
     state: str
@@ -131,11 +135,12 @@ class Task:
     addresses: Mapping[str, str]
     task_id: str = ""
     alone: bool = False
+    slot: int = 1
 
     @property
     def container_name(self) -> str:
-        """What Swarm calls the container of the one task of a service."""
-        return f"{self.service}.1.{self.task_id}"
+        """What Swarm calls the task's container."""
+        return f"{self.service}.{self.slot}.{self.task_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +238,20 @@ class Engine(Protocol):
         The manager knows the tasks' addresses on overlays alone: where each engine hands them out
         by itself (bridge, macvlan), ask the engine of the task's host for ``addresses``.
         """
+        ...
+
+    def replicas(self, label: str) -> tuple[Task, ...]:
+        """Every task that Swarm wants to run, or waits for the end of, of the services that carry
+        ``label``: those that it has given up or shut down are left out. Addresses as in ``tasks``.
+        """
+        ...
+
+    def scale_service(self, service: str, replicas: int) -> None:
+        """Change how many tasks a service has, by its id."""
+        ...
+
+    def set_availability(self, node: str, availability: str) -> None:
+        """Say whether a node gets tasks: ``active``, ``pause`` or ``drain``. Only a manager can."""
         ...
 
     def addresses(self, container: str) -> Mapping[str, str]:

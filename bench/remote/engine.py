@@ -148,6 +148,14 @@ class DockerEngine:
         return made
 
     def tasks(self, label: str) -> tuple[Task, ...]:
+        return wire.newest_tasks(*self._tasks(label))
+
+    def replicas(self, label: str) -> tuple[Task, ...]:
+        return wire.live_tasks(*self._tasks(label))
+
+    def _tasks(self, label: str) -> tuple[list[Any], dict[str, str]]:
+        """All tasks of the services with a label, as the engine lists them, and the services' names
+        by id."""
         # Tasks do not carry their service's labels, so the services have to be asked for first.
         with told(self._connection, "docker service ps"):
             services = {
@@ -155,9 +163,23 @@ class DockerEngine:
                 for found in self._client().services(filters={"label": [label]})
             }
             if not services:
-                return ()
-            found = self._client().tasks(filters={"service": list(services)})
-            return wire.newest_tasks(found, services)
+                return [], {}
+            return self._client().tasks(filters={"service": list(services)}), services
+
+    def scale_service(self, service: str, replicas: int) -> None:
+        doing = f"scaling service {service[:24]}"
+        with told(self._connection, doing):
+            found = self._client().inspect_service(service)
+        spec = {**found["Spec"], "Mode": {"Replicated": {"Replicas": replicas}}}
+        version = found["Version"]["Index"]
+        self._post(f"/services/{service}/update?version={version}", spec, doing)
+
+    def set_availability(self, node: str, availability: str) -> None:
+        with told(self._connection, f"docker node update --availability {availability}"):
+            client = self._client()
+            found = client.inspect_node(node)
+            spec = {**found["Spec"], "Availability": availability}
+            client.update_node(node, found["Version"]["Index"], spec)
 
     def addresses(self, container: str) -> Mapping[str, str]:
         with told(self._connection, f"container {container[:24]}"):

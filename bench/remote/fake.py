@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from bench.drivers.base import NetworkSpec
@@ -43,6 +43,8 @@ class FakeSwarm:
     members: dict[str, str] = field(default_factory=dict)
     networks: dict[str, Labelled] = field(default_factory=dict)
     services: dict[str, ServiceSpec] = field(default_factory=dict)
+    drained: set[str] = field(default_factory=set)
+    ended: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -242,12 +244,41 @@ class FakeMachine:
             if key in spec.labels and value in ("", spec.labels[key])
         )
 
+    def replicas(self, label: str) -> tuple[Task, ...]:
+        """Of a service of several tasks the containers are called NAME.SLOT. A task whose container
+        is removed, or whose node is drained, is another one at once."""
+        swarm = self._managed()
+        specs = {spec.name: spec for spec in swarm.services.values()}
+        hosts = [_node(name) for name in swarm.members if name not in swarm.drained]
+        found = []
+        for task in self.tasks(label):
+            spec = specs[task.service]
+            for slot in range(1, spec.replicas + 1):
+                node = spec.node_id or hosts[slot % len(hosts)]
+                container = f"{spec.name}.{slot}" if spec.replicas > 1 else spec.name
+                number = swarm.ended.get(container, 0)
+                key = f"t{number}{node}"
+                found.append(
+                    replace(task, node_id=node, container_id=container, slot=slot, task_id=key)
+                )
+        return tuple(found)
+
+    def scale_service(self, service: str, replicas: int) -> None:
+        swarm = self._managed()
+        swarm.services[service] = replace(swarm.services[service], replicas=replicas)
+
+    def set_availability(self, node: str, availability: str) -> None:
+        drained = self._managed().drained
+        name = node.removeprefix("node-")
+        (drained.discard if availability == "active" else drained.add)(name)
+
     def addresses(self, container: str) -> Mapping[str, str]:
         self._alive()
         services = self.swarm.services.values() if self.swarm else ()
         for number, spec in enumerate(services, start=2):
-            if spec.name == container:
-                return _addresses(spec, number)
+            if spec.name == container.partition(".")[0]:
+                slot = int(container.partition(".")[2] or 0)
+                return _addresses(spec, number + 40 * slot)
         if container in self.own:
             return {"bridge": f"10.78.0.{2 + list(self.own).index(container)}"}
         raise EngineError(self.host.name, f"No such container: {container}")
@@ -291,6 +322,9 @@ class FakeMachine:
         if self.swarm is not None:
             self.swarm.networks.pop(thing.object_id, None)
             self.swarm.services.pop(thing.object_id, None)
+        if self.swarm is not None and thing.kind == "container":
+            ended = self.swarm.ended
+            ended[thing.object_id] = ended.get(thing.object_id, 0) + 1
         self.own.pop(thing.object_id, None)
 
     def exec(self, container: str, argv: Sequence[str], *, timeout: float) -> Completed:
@@ -335,4 +369,9 @@ def _node(name: str) -> str:
 
 
 def _addresses(spec: ServiceSpec, number: int) -> dict[str, str]:
-    return {} if spec.network == "host" else {spec.network: f"10.77.0.{number}"}
+    networks = (spec.network, *spec.also)
+    return {
+        network: f"10.{77 + place}.0.{number}"
+        for place, network in enumerate(networks)
+        if network != "host"
+    }

@@ -45,6 +45,8 @@ def network(
         del body["Driver"]
     else:
         body["Scope"] = spec.scope
+    if spec.internal:
+        body["Internal"] = True
     if spec.from_config:
         # The engine takes nothing more with it, labels included: see labelled_networks.
         body["ConfigFrom"] = {"Network": config_from}
@@ -57,7 +59,7 @@ def network(
 
 
 def service(spec: ServiceSpec) -> dict[str, Any]:
-    """The body of ``POST /services/create``: one task, on its node, started again if it ends.
+    """The body of ``POST /services/create``: its tasks, on their node, started again if they end.
 
     The command takes the place of the image's entrypoint. An image that is named by its id is
     used as the node has it; one with another name the node looks for at its registry first.
@@ -82,10 +84,10 @@ def service(spec: ServiceSpec) -> dict[str, Any]:
         "TaskTemplate": {
             "ContainerSpec": container,
             "RestartPolicy": {"Condition": "any", "Delay": _SECOND // 2, "MaxAttempts": 0},
-            "Placement": {"Constraints": [f"node.id=={spec.node_id}"]},
-            "Networks": [{"Target": spec.network}],
+            "Placement": {"Constraints": [f"node.id=={spec.node_id}"] if spec.node_id else []},
+            "Networks": [{"Target": network} for network in (spec.network, *spec.also)],
         },
-        "Mode": {"Replicated": {"Replicas": 1}},
+        "Mode": {"Replicated": {"Replicas": spec.replicas}},
         "EndpointSpec": {"Mode": spec.endpoint_mode, "Ports": ports},
     }
 
@@ -164,6 +166,24 @@ def newest_tasks(
     return tuple(_task(newest[key], name) for key, name in services.items() if key in newest)
 
 
+# States of a task that is still to run or runs; the others are ends.
+_LIVE = frozenset(
+    ("new", "allocated", "pending", "assigned", "accepted", "preparing", "ready", "starting")
+) | {"running"}
+
+
+def live_tasks(found: Iterable[Mapping[str, Any]], services: Mapping[str, str]) -> tuple[Task, ...]:
+    """Those of ``GET /tasks`` that run, or are to run and not ended, of these services (name by
+    id)."""
+    return tuple(
+        _task(task, services[task["ServiceID"]])
+        for task in found
+        if task.get("ServiceID") in services
+        and task.get("DesiredState") in ("running", "ready")
+        and (task.get("Status") or {}).get("State") in _LIVE
+    )
+
+
 def addresses(container: Mapping[str, Any]) -> dict[str, str]:
     """From ``GET /containers/ID/json``: IPv4 addresses by network name, that of the routing mesh
     among them, without the swarm's own gateway network."""
@@ -233,4 +253,5 @@ def _task(task: Mapping[str, Any], service_name: str) -> Task:
         container_id=str((status.get("ContainerStatus") or {}).get("ContainerID", "")),
         addresses=addresses,
         task_id=str(task.get("ID", "")),
+        slot=int(task.get("Slot") or 1),
     )

@@ -262,6 +262,24 @@ def test_what_is_set_replaces_what_was(inventory: Path, monkeypatch: pytest.Monk
     assert all(said.startswith(("nsenter --net=/proc/77/", "/")) for said in once)
 
 
+def test_a_link_is_cut_at_the_switch_and_put_on_again(
+    inventory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = Kernel()
+    monkeypatch.setattr(link, "_run", kernel)
+    link.cut("lab", "lab2", off=True)
+    link.cut("lab", "lab2", off=False)
+    assert kernel.told == [
+        f"nsenter --net=/proc/77/ns/net -- ip link set dev port2 {state}"
+        for state in ("down", "up")
+    ]
+    with pytest.raises(UsageError, match="no host nobody"):
+        link.cut("lab", "nobody", off=True)
+    monkeypatch.setattr(link, "_run", Kernel("port1"))
+    with pytest.raises(LabError, match="lab1"):
+        link.cut("lab", "lab1", off=True)
+
+
 def test_an_inventory_that_was_removed_stays_away(
     inventory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

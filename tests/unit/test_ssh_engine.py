@@ -128,6 +128,43 @@ def test_the_newest_task_of_each_service_with_its_addresses() -> None:
     assert second.addresses == {"net": "10.0.0.3"}
 
 
+def test_the_tasks_that_run_or_are_to_run() -> None:
+    def task(key: str, state: str, wanted: str, slot: int) -> dict[str, Any]:
+        return {
+            "ID": key,
+            "ServiceID": "s1",
+            "DesiredState": wanted,
+            "Slot": slot,
+            "Status": {"State": state},
+        }
+
+    found = [
+        task("a", "running", "running", 1),
+        task("b", "preparing", "running", 2),
+        task("c", "running", "shutdown", 2),
+        task("d", "failed", "running", 3),
+        task("e", "running", "running", 4) | {"ServiceID": "other"},
+    ]
+    tasks = wire.live_tasks(found, {"s1": "web"})
+    assert [(one.task_id, one.container_name) for one in tasks] == [
+        ("a", "web.1.a"),
+        ("b", "web.2.b"),
+    ]
+
+
+def test_a_service_of_several_tasks_anywhere_on_two_networks() -> None:
+    body = wire.service(ServiceSpec("s", "i", ("x",), "one", "", LABELS, replicas=3, also=("two",)))
+    assert body["Mode"] == {"Replicated": {"Replicas": 3}}
+    assert body["TaskTemplate"]["Placement"] == {"Constraints": []}
+    assert body["TaskTemplate"]["Networks"] == [{"Target": "one"}, {"Target": "two"}]
+
+
+def test_an_internal_network() -> None:
+    body = wire.network("n", NetworkSpec("overlay", "swarm", internal=True), LABELS, "")
+    assert body["Internal"] is True
+    assert "Internal" not in wire.network("n", NetworkSpec("overlay", "swarm"), LABELS, "")
+
+
 def test_a_containers_addresses_leave_out_the_swarms_own_gateway() -> None:
     networks = {
         "net": {"IPAddress": "172.19.0.2"},

@@ -1,0 +1,39 @@
+"""`netbench verify` on kernels that have all of it: nothing may be skipped for want of a kernel."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.checked import failures
+from bench.store.verification import load_verification
+from tests.lab.conftest import Ended
+from tests.vm.conftest import SUITE, Machines
+
+pytestmark = pytest.mark.vm
+
+LONG = 3600.0
+
+
+def test_isolation_encryption_and_balance_with_nothing_skipped(
+    vms: Machines, tmp_path: Path, netbench: Callable[..., Ended]
+) -> None:
+    words = ("isolation", "dns", "balance", "-i", vms.inventory, "--out", tmp_path, "--name", "v")
+    done = netbench("verify", *words, timeout=LONG)
+    found = load_verification(tmp_path / "v")
+    assert failures(found.checks) == [], done.out
+    assert done.code == 0, done.out + done.err
+    by_name = {one.check: one.report for one in found.checks}
+    assert [one for report in by_name.values() for one in report.skipped] == []
+    wire = {
+        one.what.partition(" from ")[0]: one.found
+        for one in by_name["isolation"].findings
+        if one.group == "on the underlay"
+    }
+    assert set(wire) == {"tenant-a", "encrypted"}
+    assert "readable in 0" in wire["encrypted"]
+    spread = {one.group for one in by_name["balance"].findings}
+    assert spread == {"dns", "vip", "published-ingress"}
+    if SUITE == "trixie":
+        # Since Docker 25.0 internal bridges have no default route.
+        assert by_name["isolation"].notes == ()
