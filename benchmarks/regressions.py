@@ -39,6 +39,7 @@ THRESHOLD = 0.05
 FACTOR = 1.1
 SPREADS = (0.0, 0.02, 0.05)
 STEPS = (0.05, 0.1, 0.2)
+MARKS = ("<!-- simulation -->\n", "<!-- end of simulation -->\n")
 DOCUMENT = Path(__file__).parents[1] / "docs" / "regressions.md"
 
 
@@ -177,6 +178,16 @@ def tables(gates: int) -> Iterator[str]:
         yield f"| {name} | {alarms(netbench, world, 4 * gates):.1%} | {first:.0%}, {third:.0%} |"
 
 
+def replace_between(begin: str, end: str, told: str) -> None:
+    """Put ``told`` between two marks of the page."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not (found and ended):
+        raise SystemExit(f"{DOCUMENT}: the mark {begin.strip()} or {end.strip()} is not there")
+    DOCUMENT.write_text(f"{before}{begin}\n{told}\n\n{end}{after}", encoding="utf-8")
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("gates", type=int, nargs="?", default=100)
@@ -187,12 +198,7 @@ def main() -> None:
         print(line, flush=True)
         lines.append(line)
     if chosen.write:
-        text = DOCUMENT.read_text(encoding="utf-8")
-        begin, end = "<!-- simulation -->\n", "<!-- end of simulation -->\n"
-        before, _, rest = text.partition(begin)
-        _, _, after = rest.partition(end)
-        told = "\n".join(lines)
-        DOCUMENT.write_text(f"{before}{begin}\n{told}\n\n{end}{after}", encoding="utf-8")
+        replace_between(*MARKS, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def command() -> None:
 def _reading(function: F) -> F:
     """Which runs to read, and what to do about those that cannot be."""
     for decorate in (
-        click.option("--strict", is_flag=True, help="Exit with 1 where a run had to be left out."),
+        click.option("--strict", is_flag=True, help="Exit with 1 where a run could not be read."),
         click.argument("folders", metavar="[RUNS]...", nargs=-1, type=click.Path(path_type=Path)),
     ):
         function = decorate(function)
@@ -77,7 +77,7 @@ def export_command(
     past = read_heads(runs_at(folders or DEFAULT))
     done = export(past.runs, into, commit_from, every_metric=all_metrics)
     left_out = (*past.left_out, *done.left_out)
-    _tell(left_out)
+    _tell(left_out, past.twice)
     click.echo(
         f"{done.runs} runs of {len(done.machines)} "
         f"{'machine' if len(done.machines) == 1 else 'machines'}, {done.benchmarks} benchmarks"
@@ -123,7 +123,7 @@ def gate_command(
     from bench.history.words import closing, for_programs, lines
 
     past = read(runs_at(folders or DEFAULT))
-    _tell(past.left_out)
+    _tell(past.left_out, past.twice)
     name, its, others = _of_machine(past.runs, machine)
     found = gate(its, threshold, window, judge_baseline=not drivers_only)
     code = found.exit or int(strict and bool(past.left_out))
@@ -139,9 +139,12 @@ def gate_command(
     raise click.exceptions.Exit(code)
 
 
-def _tell(left_out: tuple[str, ...]) -> None:
+def _tell(left_out: tuple[str, ...], twice: tuple[str, ...]) -> None:
     for line in left_out:
         click.echo(f"left out: {line}", err=True)
+    for line in twice:
+        # Nothing is missing then: no matter for --strict.
+        click.echo(f"taken once: {line}", err=True)
 
 
 def _of_machine(

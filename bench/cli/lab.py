@@ -47,7 +47,8 @@ def command() -> None:
 @click.option(
     "--suite",
     type=click.Choice(["trixie", "bookworm"]),
-    help="Debian in the virtual machines.  [default: trixie]",
+    help="Debian of the hosts, with its own Docker engine.  [default: this machine's own files;"
+    " trixie in virtual machines]",
 )
 @click.option("--bare", is_flag=True, help="Virtual machines without Docker, for Ansible.")
 @click.option(
@@ -63,8 +64,19 @@ def command() -> None:
 )
 @NAME
 @INVENTORY
-def up(hosts: int | None, backend: str, name: str, inventory: Path | None, **machine: Any) -> None:
+def up(
+    hosts: int | None,
+    backend: str,
+    suite: str | None,
+    name: str,
+    inventory: Path | None,
+    **machine: Any,
+) -> None:
     """Bring a lab up and write its inventory. A lab that is up already stays as it is.
+
+    With --suite, namespaces have a Debian root file system of their own, and so another engine than
+    this machine's: trixie has Docker 26.1, bookworm 20.10. It is built once from Debian packages,
+    which takes a minute.
 
     Virtual machines take minutes where their processor has to be emulated, and once more minutes
     to build their image from Debian packages.
@@ -73,6 +85,8 @@ def up(hosts: int | None, backend: str, name: str, inventory: Path | None, **mac
     if wanted and backend != "vm":
         option = next(iter(wanted)).replace("_", "-")
         raise click.UsageError(f"--{option} is for --backend vm")
+    if suite:
+        wanted["suite"] = suite
     _become_root()
     from bench.lab import lifecycle
     from bench.lab.handout import Owner
@@ -86,6 +100,7 @@ def up(hosts: int | None, backend: str, name: str, inventory: Path | None, **mac
         where,
         Owner.invoking(os.environ),
         machines=Machines(**wanted) if backend == "vm" else None,
+        suite=suite if backend == "namespace" else None,
         tell=lambda line: click.echo(f"netbench: {line}", err=True),
     )
     count = "1 host" if lab.size == 1 else f"{lab.size} hosts"

@@ -97,8 +97,8 @@ def gate(
     plan = runs[-1].info.plan
     apart = tuple(run for run in runs if not _same_way(run.info.plan, plan))
     looked_at = tuple(run for run in runs if _same_way(run.info.plan, plan))[-window:]
-    keys = list(_keys(looked_at[-1], judge_baseline=judge_baseline))
-    histories = [_history(looked_at, cell, metric) for cell, metric in keys]
+    keys = list(headlines(looked_at[-1], judge_baseline=judge_baseline))
+    histories = [history(looked_at, cell, metric) for cell, metric in keys]
     steps = scan([values for values, _ in histories])
     judged = [place for place, step in enumerate(steps) if step is not None]
     levels = holm([step.p for step in steps if step is not None])
@@ -123,7 +123,8 @@ def _same_way(one: Plan, other: Plan) -> bool:
     return all(getattr(one, what) == getattr(other, what) for what in ("duration", "warmup", "pin"))
 
 
-def _keys(newest: Measured, *, judge_baseline: bool) -> Iterator[tuple[Cell, Metric]]:
+def headlines(newest: Measured, *, judge_baseline: bool) -> Iterator[tuple[Cell, Metric]]:
+    """What is judged: the headline metrics of the newest run's cells."""
     for cell in newest.cells:
         if not cell.aa and (judge_baseline or cell.driver != BASELINE):
             for metric in newest.info.metrics.get(cell.workload, ()):
@@ -131,7 +132,7 @@ def _keys(newest: Measured, *, judge_baseline: bool) -> Iterator[tuple[Cell, Met
                     yield cell, metric
 
 
-def _history(runs: Sequence[Measured], cell: Cell, metric: Metric) -> tuple[Floats, list[Measured]]:
+def history(runs: Sequence[Measured], cell: Cell, metric: Metric) -> tuple[Floats, list[Measured]]:
     """The cell's logarithm in each run that has one, up for worse, and these runs; nothing where
     the newest has none."""
     found = [(value, run) for run in runs if (value := _value(run, cell, metric)) is not None]

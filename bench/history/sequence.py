@@ -48,11 +48,12 @@ R = TypeVar("R", bound=Head)
 
 @dataclass(frozen=True, slots=True)
 class Past(Generic[R]):
-    """The runs that could be read, from the oldest to the newest, and a line on each that could
-    not."""
+    """The runs that could be read, from the oldest to the newest, a line on each that could not,
+    and one on each that was there ``twice``."""
 
     runs: tuple[R, ...]
     left_out: tuple[str, ...]
+    twice: tuple[str, ...] = ()
 
 
 def runs_at(folders: Sequence[Path]) -> tuple[Path, ...]:
@@ -99,7 +100,7 @@ def _head(path: Path) -> Head:
 
 def _in_order(paths: Sequence[Path], read_one: Callable[[Path], R]) -> Past[R]:
     runs: dict[tuple[datetime, str], R] = {}
-    left_out = []
+    left_out, twice = [], []
     for path in paths:
         try:
             found = read_one(path)
@@ -108,10 +109,10 @@ def _in_order(paths: Sequence[Path], read_one: Callable[[Path], R]) -> Past[R]:
             continue
         first = runs.setdefault((found.created, found.info.run), found)
         if first is not found:
-            left_out.append(f"{path}: is the same run as {first.path}")
+            twice.append(f"{path}: is the same run as {first.path}")
     if not runs:
         raise UsageError("none of these runs can be read", left_out[0] if left_out else "")
-    return Past(tuple(runs[key] for key in sorted(runs)), tuple(left_out))
+    return Past(tuple(runs[key] for key in sorted(runs)), tuple(left_out), tuple(twice))
 
 
 def _looks_like_a_run(folder: Path) -> bool:

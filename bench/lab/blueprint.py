@@ -1,8 +1,8 @@
 """What a lab host consists of, as one specification that its process 1 carries out.
 
-A host sees the machine's programs, but has its own /etc (on top of the machine's), /run, /tmp and
-/root. Its services get an environment from here, never the caller's: a proxy or a Docker context
-of the user's must not reach them.
+A host sees the machine's programs, or those of a Debian tree, but has its own /etc (on top of
+theirs), /run, /tmp and /root. Its services get an environment from here, never the caller's: a
+proxy or a Docker context of the user's must not reach them.
 """
 
 from __future__ import annotations
@@ -37,12 +37,16 @@ Subsystem sftp internal-sftp
 """
 
 
-def prepare(lab: Lab, host: str, *, host_key: str, authorized: str) -> Path:
+def prepare(
+    lab: Lab, host: str, *, host_key: str, authorized: str, tree: Path | None = None
+) -> Path:
     """Make the host's folder and write its specification; returns the specification's path.
 
-    ``host_key`` is the text of the host's private SSH key, ``authorized`` the user's public key.
+    ``host_key`` is the text of the host's private SSH key, ``authorized`` the user's public key,
+    ``tree`` what is below the host's root, None for this machine's own.
     """
     folder = _folders(lab, host)
+    below = tree or Path("/")
     files = {
         "/etc/hostname": (0o644, f"{host}\n"),
         "/etc/hosts": (0o644, _hosts(lab)),
@@ -53,8 +57,8 @@ def prepare(lab: Lab, host: str, *, host_key: str, authorized: str) -> Path:
             0o644,
             f"nameserver {lab.hosts[host]}\noptions timeout:1 attempts:1\n",
         ),
-        "/etc/passwd": (0o644, root_can_log_in(Path("/etc/passwd").read_text())),
-        "/etc/shadow": (0o600, root_unlocked(Path("/etc/shadow").read_text())),
+        "/etc/passwd": (0o644, root_can_log_in((below / "etc/passwd").read_text())),
+        "/etc/shadow": (0o600, root_unlocked((below / "etc/shadow").read_text())),
         "/etc/ssh/netbench_sshd_config": (
             0o644,
             SSHD_CONFIG.format(address=lab.hosts[host]),
@@ -63,9 +67,9 @@ def prepare(lab: Lab, host: str, *, host_key: str, authorized: str) -> Path:
         "/etc/ssh/netbench_authorized_keys": (0o644, authorized),
     }
     services = {
-        "sshd": [find("sshd"), "-D", "-e", "-f", "/etc/ssh/netbench_sshd_config"],
+        "sshd": [_program(tree, "sshd"), "-D", "-e", "-f", "/etc/ssh/netbench_sshd_config"],
         "dockerd": [
-            find("dockerd"),
+            _program(tree, "dockerd"),
             "--data-root",
             f"{folder}/docker",
             "--host",
@@ -78,7 +82,14 @@ def prepare(lab: Lab, host: str, *, host_key: str, authorized: str) -> Path:
             f"/{CGROUP}/{lab.name}/{host}",
         ],
     }  # fmt: skip - options and their values stay side by side
-    return write(folder, host, furnished=str(folder), files=files, services=services)
+    return write(
+        folder,
+        host,
+        furnished=str(folder),
+        tree=str(tree) if tree else None,
+        files=files,
+        services=services,
+    )
 
 
 def prepare_switch(lab: Lab, services: Mapping[str, list[str]] | None = None) -> Path:
@@ -122,6 +133,14 @@ def root_unlocked(shadow: str) -> str:
     return "".join(lines)
 
 
+def _program(tree: Path | None, tool: str) -> str:
+    """The absolute path, in a host, of one of root's tools."""
+    if tree is None:
+        return find(tool)
+    folder = next(it for it in PATH.split(":") if (tree / it[1:] / tool).exists())
+    return f"{folder}/{tool}"
+
+
 def _hosts(lab: Lab) -> str:
     rows = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     rows += [f"{address} {name}" for name, address in lab.hosts.items()]
@@ -132,6 +151,8 @@ def _folders(lab: Lab, host: str) -> Path:
     folder = lab.folder(host)
     folder.mkdir(mode=0o711, parents=True)
     for name, mode in (
+        ("above", 0o755),
+        ("above.work", 0o700),
         ("docker", 0o711),
         ("etc", 0o755),
         ("etc.work", 0o700),
@@ -154,6 +175,7 @@ def write(folder: Path, hostname: str, **parts: Any) -> Path:
                 "hostname": hostname,
                 "log": str(folder / "log"),
                 "environment": ENVIRONMENT,
+                "tree": None,
                 **parts,
             }
         )

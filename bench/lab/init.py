@@ -12,6 +12,7 @@ kernel ends everything in the host.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -31,6 +32,9 @@ def main() -> None:
     os.chdir("/")
     socket.sethostname(spec["hostname"])
     if spec["furnished"]:
+        leave_run()
+        if spec["tree"]:
+            settle(Path(spec["tree"]), Path(spec["furnished"]))
         furnish(Path(spec["furnished"]))
     for path, (mode, text) in spec["files"].items():
         put(Path(path), mode, text)
@@ -57,13 +61,39 @@ def main() -> None:
             ended(spec, services.pop(pid), os.waitstatus_to_exitcode(status))
 
 
-def furnish(folder: Path) -> None:
-    """Give the host a /run, /sys, /etc, /root, /tmp of its own and shield the machine's sysctls."""
-    # Copies of the machine's mounts below /run would keep them busy after the machine let go.
+def leave_run() -> None:
+    """Let go of the machine's mounts below /run: as copies they would be kept busy here after the
+    machine let go of them."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         point = line.split()[4].encode().decode("unicode_escape")
         if point.startswith("/run/"):
             run("umount", "--lazy", point, check=False)
+
+
+def settle(tree: Path, folder: Path) -> None:
+    """Make ``tree``, with a layer of the host's own above it, the root of all there is.
+
+    From here on the interpreter's own files are out of sight.
+    """
+    # Held as long as this process lives: who tidies the cache sees that the tree is in use.
+    fcntl.flock(os.open(tree, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_SH)
+    root = folder / "rootfs"
+    root.mkdir()
+    layers = f"lowerdir={tree},upperdir={folder}/above,workdir={folder}/above.work"
+    run("mount", "-t", "overlay", "-o", layers, "overlay", str(root))
+    for path in ("/proc", "/sys", "/dev"):
+        run("mount", "--rbind", path, f"{root}{path}")
+    # Docker's data, logs and what more is the host's own stay where the machine has them.
+    kept = root / folder.relative_to("/")
+    kept.mkdir(parents=True)
+    run("mount", "--bind", str(folder), str(kept))
+    run("pivot_root", str(root), f"{root}/mnt")
+    os.chdir("/")
+    run("umount", "--lazy", "/mnt")
+
+
+def furnish(folder: Path) -> None:
+    """Give the host a /run, /sys, /etc, /root, /tmp of its own and shield the machine's sysctls."""
     run("mount", "-t", "tmpfs", "-o", "mode=755,nosuid,nodev", "tmpfs", "/run")
     for name in ("lock", "sshd", "cgroup"):
         (RUN / name).mkdir()

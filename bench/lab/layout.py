@@ -87,7 +87,8 @@ class Lab:
 
     ``machines`` is None where the hosts are namespaces of this machine. ``complete`` turns true
     when every host answered; ``handouts`` are the inventories written for its users, absolute;
-    ``links`` has the hosts whose links are shaped.
+    ``links`` has the hosts whose links are shaped. ``suite`` is the Debian of the namespaces' own
+    root file systems, None where they see this machine's.
     """
 
     name: str
@@ -97,6 +98,7 @@ class Lab:
     handouts: tuple[Path, ...] = ()
     machines: Machines | None = None
     links: Mapping[str, Link] = field(default_factory=dict)
+    suite: str | None = None
 
     @property
     def network(self) -> IPv4Network:

@@ -13,7 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.errors import LabError
-from bench.lab import blueprint, cgroups, handout, health, keys, preflight, processes, state, wire
+from bench.lab import (
+    blueprint,
+    cgroups,
+    handout,
+    health,
+    keys,
+    preflight,
+    processes,
+    roots,
+    state,
+    wire,
+)
 from bench.lab.handout import Owner
 from bench.lab.health import HostHealth
 from bench.lab.layout import SWITCH, Lab, Machines, check_name
@@ -38,36 +49,39 @@ def up(
     owner: Owner,
     *,
     machines: Machines | None = None,
+    suite: str | None = None,
     tell: Callable[[str], None] = lambda _line: None,
 ) -> tuple[Lab, bool]:
     """Bring a lab up and write its inventory; returns it, and whether it was up already.
 
     ``size`` is the number of hosts, None for the number that the lab has or else three (two
     virtual machines); ``inventory`` is absolute; ``machines`` asks for virtual machines, which take
-    minutes: ``tell`` is told what is being done. Raises LabError; what was begun has been taken
+    minutes, ``suite`` for namespaces with Debian root file systems of their own: ``tell`` is told
+    what is being done. Raises LabError; what was begun has been taken
     down again then.
     """
     check_name(name)
     start = _prepare_machines(name, size, machines, tell)
+    tree = _prepare_tree(name, suite, tell)
     with in_words(name), ExitStack() as held:
         with state.locked():
             lab = state.load(name)
             if lab is not None and lab.complete:
-                _must_be_well(lab, size, machines)
+                _must_be_well(lab, size, machines, suite)
                 return _hand_out(lab, inventory, owner), True
-            if machines is not None and start is None:
+            if (machines is not None and start is None) or (suite is not None and tree is None):
                 raise LabError(f"lab {name} was taken down in this moment", "run `lab up` again")
             handout.check(name, inventory)
             state.check_unclaimed(name)
             _raze(name, lab)
             taken = {other.subnet for label in state.names() if (other := state.load(label))}
-            lab = Lab(name, wire.free_subnet(taken), _size(size, machines))
+            lab = Lab(name, wire.free_subnet(taken), _size(size, machines), suite=suite)
             if start is not None:
                 lab = replace(lab, machines=start.machines)
             state.save(lab)
             try:
                 if start is None:
-                    _build(lab)
+                    _build(lab, tree)
                     return _complete(lab, inventory, owner), False
                 held.enter_context(state.claimed(name))
                 vm.begin(lab, start.image)
@@ -159,20 +173,32 @@ def _prepare_machines(
     return vm.prepare(machines, tell)
 
 
+def _prepare_tree(name: str, suite: str | None, tell: Callable[[str], None]) -> Path | None:
+    """The tree below the hosts' roots, made before the lock as well; None if none is wanted."""
+    lab = state.load(name)
+    if suite is None or (lab is not None and lab.complete):
+        return None
+    state.check_unclaimed(name)
+    preflight.check(suite)
+    return roots.ensure(suite, tell)
+
+
 def _complete(lab: Lab, inventory: Path, owner: Owner) -> Lab:
     lab = replace(_hand_out(lab, inventory, owner), complete=True)
     state.save(lab)
     return lab
 
 
-def _build(lab: Lab) -> None:
-    preflight.check()
+def _build(lab: Lab, tree: Path | None) -> None:
+    preflight.check(lab.suite)
     keys.make(lab)
     authorized = keys.public(lab, keys.USER)
     specs = {SWITCH: blueprint.prepare_switch(lab)}
     for host in lab.hosts:
         host_key = keys.private(lab, host)
-        specs[host] = blueprint.prepare(lab, host, host_key=host_key, authorized=authorized)
+        specs[host] = blueprint.prepare(
+            lab, host, host_key=host_key, authorized=authorized, tree=tree
+        )
     with processes.Nursery(lab) as nursery:
         for host, spec in specs.items():
             nursery.begin(host, spec)
@@ -187,13 +213,21 @@ def _look(lab: Lab) -> list[HostHealth]:
     return health.look(lab) if lab.machines is None else vm.look(lab)
 
 
-def _must_be_well(lab: Lab, size: int | None, machines: Machines | None) -> None:
+def _must_be_well(
+    lab: Lab, size: int | None, machines: Machines | None, suite: str | None = None
+) -> None:
     if machines is not None and (
         lab.machines is None
         or replace(machines, accelerator=lab.machines.accelerator) != lab.machines
     ):
         raise LabError(
             f"lab {lab.name} is up with hosts of another kind",
+            f"run `netbench lab down --name {lab.name}` first, or use --name for one beside it",
+        )
+    if suite not in (None, lab.suite):
+        has = f"a {lab.suite} root file system" if lab.suite else "this machine's own files"
+        raise LabError(
+            f"lab {lab.name} is up with hosts on {has}, not on {suite}",
             f"run `netbench lab down --name {lab.name}` first, or use --name for one beside it",
         )
     if size not in (None, lab.size):

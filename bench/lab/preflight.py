@@ -28,6 +28,17 @@ PACKAGES = {
     "umount": "mount",
     "/usr/bin/python3": "python3",
 }
+# What hosts with a Debian root file system of their own need here.
+ROOT_PACKAGES = {
+    "mmdebstrap": "mmdebstrap",
+    "iptables": "iptables",
+    "ssh-keygen": "openssh-client",
+    "mount": "mount",
+    "umount": "mount",
+    "pivot_root": "util-linux",
+    "setpriv": "util-linux",
+    "unshare": "util-linux",
+}
 # What a lab of virtual machines needs here.
 MACHINE_PACKAGES = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -61,12 +72,15 @@ def package(tool: str) -> str:
     """The Debian package that has ``tool``."""
     if tool == "docker" and _debian() >= 13:
         return "docker-cli"
-    return {**PACKAGES, **MACHINE_PACKAGES, **LINK_PACKAGES}[tool]
+    return {**PACKAGES, **ROOT_PACKAGES, **MACHINE_PACKAGES, **LINK_PACKAGES}[tool]
 
 
-def check() -> None:
-    """Raise LabError, naming everything that is missing, if a lab cannot be made here."""
-    _tools(PACKAGES)
+def check(suite: str | None = None) -> None:
+    """Raise LabError, naming everything that is missing, if a lab cannot be made here.
+
+    ``suite`` is the Debian of its hosts' own root file systems, None for this machine's programs.
+    """
+    _tools(ROOT_PACKAGES if suite else PACKAGES)
     lacking = _kernel()
     if lacking:
         raise LabError(

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.building import alone, cache_folder
 from bench.errors import ImageError
 from bench.toolbox import debian, recipe
 from bench.toolbox.archive import Archive, oci_architecture, write_archive, write_layer
 
 DPKG = "./var/lib/dpkg/"
-
-
-def cache_folder() -> Path:
-    """Where built images are kept: $XDG_CACHE_HOME/netbench, else ~/.cache/netbench."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "netbench"
 
 
 def ensure_archive(progress: Callable[[str], None] | None = None) -> Archive:
@@ -41,7 +34,7 @@ def ensure_archive(progress: Callable[[str], None] | None = None) -> Archive:
         cached = _cached(folder, stem)
         if cached is not None:
             return cached
-        with _alone(folder / "toolbox.lock", tell):
+        with alone(folder / "toolbox.lock", "the toolbox image", tell):
             # Whoever held the lock may have built it.
             return _cached(folder, stem) or _build(folder, stem, architecture, tell)
     except OSError as fault:
@@ -117,18 +110,3 @@ def _tools(tree: Path, admin: Path) -> dict[str, str]:
             raise ImageError("the toolbox image: the built tree has no package records")
         (admin / "status").write_bytes(status.read())
     return dict(debian.versions(admin))
-
-
-@contextmanager
-def _alone(path: Path, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the builders' lock; the engine of it is the kernel's, so no dead builder keeps it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            tell("waiting for another netbench that is building the toolbox image")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from bench import building
 from bench.errors import ImageError
 from bench.toolbox import mirror, recipe
-
-LINES_KEPT = 4
-STOP_SECONDS = 10
 
 # What mmdebstrap, apt or dpkg says, and what to do about it; the first that fits is shown.
 _HINTS = {
@@ -76,34 +72,11 @@ def build_tree(target: Path, progress: Callable[[str], None]) -> None:
         str(target),
         *((source,) if source else ()),
     )
-    last: deque[str] = deque(maxlen=LINES_KEPT)
-    with (
-        # mmdebstrap leaves small folders behind when it fails: they go with this one.
-        tempfile.TemporaryDirectory(prefix="netbench-", ignore_cleanup_errors=True) as scratch,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=_environment(Path(scratch)),
-            # In a process group of its own: mmdebstrap hangs up its whole group when it fails.
-            process_group=0,
-        ) as process,
-    ):
-        try:
-            for line in process.stderr or ():
-                said = line.strip()
-                if said.startswith("I: "):
-                    progress(said.removeprefix("I: "))
-                elif said:
-                    last.append(said)
-        except BaseException:
-            _stop(process)
-            raise
-    if process.returncode != 0:
-        raise failure(process.returncode, list(last))
+    # mmdebstrap leaves small folders behind when it fails: they go with this one.
+    with tempfile.TemporaryDirectory(prefix="netbench-", ignore_cleanup_errors=True) as scratch:
+        ended = building.mmdebstrap(command, _environment(Path(scratch)), progress)
+    if ended.status:
+        raise failure(ended.status, ended.last)
 
 
 def failure(status: int, log: list[str]) -> ImageError:
@@ -156,12 +129,3 @@ def _environment(scratch: Path) -> dict[str, str]:
         "SOURCE_DATE_EPOCH": str(recipe.EPOCH),
         "TMPDIR": str(scratch),
     }
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    """End mmdebstrap so that it can take down its mounts and its temporary tree."""
-    os.killpg(process.pid, signal.SIGTERM)
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)

@@ -25,6 +25,14 @@ NAME = "labself"
 NETBENCH = Path(sys.executable).with_name("netbench")
 
 
+# An image of the shell and sleep that are at hand is enough to have something running.
+TINY = (
+    "cd $(mktemp -d) && for b in /bin/bash /bin/sleep; do cp --parents -L $b $(ldd $b |"
+    " grep -o '/[^ ]*') .; done; tar c . | docker import - tiny:1 &&"
+    " docker run -d --name sleeper tiny:1 /bin/sleep 600"
+)
+
+
 def netbench(*words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [NETBENCH, *words], capture_output=True, text=True, timeout=timeout, check=False
@@ -221,19 +229,40 @@ def test_containers_and_a_swarm_go_with_the_lab(inventory: Path) -> None:
         "--token", token.strip(), f"{manager}:2377",
     )  # fmt: skip
     assert joined.returncode == 0, joined.stderr.replace(token.strip(), "TOKEN")
-    # An image of the machine's own shell is enough to have something running.
-    build = (
-        "cd $(mktemp -d) && for b in /bin/bash /bin/sleep; do cp --parents -L $b $(ldd $b |"
-        " grep -o '/[^ ]*') .; done; tar c . | docker import - tiny:1 &&"
-        " docker run -d --name sleeper tiny:1 /bin/sleep 600"
-    )
-    started = ssh(inventory, "labself1", build)
+    started = ssh(inventory, "labself1", TINY)
     assert started.returncode == 0, started.stderr
     assert list(Path("/sys/fs/cgroup").glob(f"**/{layout.CGROUP}/{NAME}/labself1/*"))
     begun = time.monotonic()
     assert lab("down").returncode == 0
     assert time.monotonic() - begun < 20
     assert remains(interface) == []
+
+
+def test_hosts_of_another_debian_have_its_engine(inventory: Path) -> None:
+    """Takes a minute more, and the network, where the tree is not in the cache yet."""
+    mounts = Path("/proc/self/mountinfo").read_text()
+    up = ("lab", "up", "--name", NAME, "--inventory", str(inventory), "--suite")
+    done = netbench(*up, "trixie", "--hosts", "1", timeout=570)
+    assert done.returncode == 0, done.stderr
+    interface = own_interface()
+    look = (
+        "touch /usr/mark; grep CODENAME /etc/os-release; ls /mnt | wc -l;"
+        " docker version -f '{{.Server.Version}}'"
+    )
+    seen = ssh(inventory, "labself1", look)
+    suite, below, engine = seen.stdout.splitlines()
+    assert suite == "VERSION_CODENAME=trixie"
+    assert below == "0", "the machine's own files are in sight"
+    assert engine.startswith("26.1")
+    assert not Path("/usr/mark").exists()
+    started = ssh(inventory, "labself1", TINY)
+    assert started.returncode == 0, started.stderr
+    other = netbench(*up, "bookworm")
+    assert other.returncode == 1
+    assert "on a trixie root file system, not on bookworm" in other.stderr
+    assert lab("down").returncode == 0
+    assert remains(interface) == []
+    assert Path("/proc/self/mountinfo").read_text() == mounts
 
 
 STAGES: dict[str, Callable[[], bool]] = {

@@ -18,7 +18,7 @@ from ruamel.yaml import YAML
 
 from bench.cli import lab as cli
 from bench.errors import LabError
-from bench.lab import handout, health, layout, lifecycle, preflight, processes, state, wire
+from bench.lab import debian, handout, health, layout, lifecycle, preflight, processes, state, wire
 from bench.lab.handout import Keys, Owner
 from bench.lab.health import HostHealth
 from bench.lab.layout import Lab, Machines
@@ -208,7 +208,7 @@ def test_the_archive_is_what_the_kernel_reads(tmp_path: Path) -> None:
 
 
 def test_every_flavour_has_an_image_of_its_own() -> None:
-    flavours = [Flavour(suite, bare) for suite in recipe.SUITES for bare in (False, True)]
+    flavours = [Flavour(suite, bare) for suite in debian.SUITES for bare in (False, True)]
     assert len({(one.stem, recipe.digest(one)) for one in flavours}) == 4
     assert not any("docker" in name for name in recipe.packages(Flavour("trixie", bare=True)))
     assert "docker-cli" not in recipe.packages(Flavour("bookworm", bare=False))
@@ -225,7 +225,7 @@ def test_a_build_that_fails_leaves_nothing_that_counts(
     for tool in tools.iterdir():
         tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tools), prepend=":")
-    monkeypatch.setattr(image.mirror, "find", lambda: None)
+    monkeypatch.setattr(debian.mirror, "find", lambda: None)
     with pytest.raises(LabError, match=r"status 25: E: the mirror is on fire"):
         image.ensure(Flavour("trixie", bare=False), lambda _line: None)
     left = {path.name for path in (roots / "cache/netbench").iterdir()}
@@ -442,7 +442,7 @@ def test_taps_have_names_of_legal_length() -> None:
 # --- the command line
 
 
-@pytest.mark.parametrize("option", ["--bare", "--filter-macs", "--suite=trixie", "--memory=512"])
+@pytest.mark.parametrize("option", ["--bare", "--filter-macs", "--memory=512"])
 def test_options_of_machines_need_the_backend(option: str) -> None:
     ended = CliRunner().invoke(cli.command, ["up", option])
     assert ended.exit_code == 2
@@ -461,5 +461,10 @@ def test_the_options_reach_the_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["up", "--backend", "vm", "--suite", "bookworm", "--bare", "--memory", "512"]
     assert CliRunner().invoke(cli.command, words).exit_code == 0
     assert asked["machines"] == Machines("bookworm", bare=True, memory=512)
+    assert asked["suite"] is None
     assert CliRunner().invoke(cli.command, ["up"]).exit_code == 0
     assert asked["machines"] is None
+    assert asked["suite"] is None
+    assert CliRunner().invoke(cli.command, ["up", "--suite", "trixie"]).exit_code == 0
+    assert asked["machines"] is None
+    assert asked["suite"] == "trixie"

@@ -9,12 +9,12 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
+from bench.building import cache_folder
 from bench.lab import wire
 from bench.lab.layout import Lab
 from bench.lab.preflight import find
 from bench.lab.vm.image import Image
 from bench.lab.vm.initramfs import TRIAL, TRIAL_ANSWER
-from bench.toolbox.build import cache_folder
 
 PROGRAM = "qemu-system-x86_64"
 MACHINE = "pc"

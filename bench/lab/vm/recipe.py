@@ -10,26 +10,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-SUITES = ("trixie", "bookworm")
+from bench import building
+from bench.lab import debian
+
 KERNEL = "linux-image-cloud-amd64"
 DISK_BYTES = 6 << 30
 
-_BASE = (
-    KERNEL,
-    "busybox-static",
-    "dbus",
-    "iproute2",
-    "iptables",
-    "iputils-ping",
-    "kmod",
-    "netbase",
-    "openssh-server",
-    "procps",
-    "python3",
-    "systemd-sysv",
-    "udev",
-)
-_DOCKER = {"trixie": ("docker.io", "docker-cli"), "bookworm": ("docker.io",)}
+_BASE = (KERNEL, *debian.BASE, "busybox-static", "dbus", "systemd-sysv", "udev")
 _BARE = ("python3-apt", "sudo")
 
 # What a bare machine may be made into: fetched once, and served on the lab's own network. A name
@@ -81,8 +68,7 @@ FILES = {
 
 # In the image's own environment, where the archive of its suite is known: what a bare machine may
 # want, and all that needs which the image has not. One name that the suite lacks stops no other.
-FETCH = r"""#!/bin/sh
-set -eu
+FETCH = r"""
 chroot "$1" apt-get -q clean
 for name in $OFFERED; do
     chroot "$1" apt-get -q --simulate install "$name" >/dev/null 2>&1 || continue
@@ -91,12 +77,6 @@ done
 mkdir -p "$PACKAGES"
 cp "$1"/var/cache/apt/archives/*.deb "$PACKAGES"/
 chroot "$1" apt-get -q clean
-"""
-STRIP = r"""#!/bin/sh
-set -eu
-rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/*
-rm -rf "$1"/usr/share/doc "$1"/usr/share/man "$1"/usr/share/locale "$1"/var/lib/apt/lists/*
-: >"$1/etc/machine-id"
 """
 
 
@@ -115,7 +95,7 @@ class Flavour:
 
 def packages(flavour: Flavour) -> tuple[str, ...]:
     """The packages that the image has installed, but for what they depend on."""
-    return (*_BASE, *(_BARE if flavour.bare else _DOCKER[flavour.suite]))
+    return (*_BASE, *(_BARE if flavour.bare else debian.DOCKER[flavour.suite]))
 
 
 def digest(flavour: Flavour) -> str:
@@ -123,4 +103,6 @@ def digest(flavour: Flavour) -> str:
     total = hashlib.sha256(flavour.stem.encode())
     for name in ("recipe.py", "image.py", "initramfs.py", "packages.py"):
         total.update(Path(__file__).with_name(name).read_bytes())
+    for code in (debian.__file__, building.__file__):
+        total.update(Path(code).read_bytes())
     return total.hexdigest()[:16]
