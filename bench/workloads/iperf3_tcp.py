@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from bench.errors import ParseError
 from bench.model import Better, Interval, Measurement, Metric, Sample
-from bench.workloads.base import Cost, Parameter, ToolOutput, Workload
+from bench.workloads.base import PAIRS, Cost, Parameter, ToolOutput, Workload
 
 THROUGHPUT = Metric("throughput", "bit/s", Better.HIGHER, "TCP throughput", headline=True)
 RETRANSMITS = Metric("retransmits", "segments", Better.LOWER, "TCP retransmits")
@@ -47,12 +47,12 @@ class Iperf3Tcp(Workload):
     metrics: tuple[Metric, ...] = (THROUGHPUT, RETRANSMITS, COST.metric)
     cost = COST
     port = 1
-    parameters = (STREAMS, DIRECTION, SIZE)
+    parameters = (STREAMS, DIRECTION, SIZE, PAIRS)
 
     def having(self, chosen: Mapping[str, int | str]) -> Self:
         made = super().having(chosen)
         if made.value(DIRECTION.name) == BOTH:
-            made.metrics = (THROUGHPUT, RETRANSMITS, THERE, BACK, COST.metric)
+            made.metrics = (*made.metrics[:2], THERE, BACK, *made.metrics[2:])
         return made
 
     def server(self, address: str, port: int) -> tuple[str, ...]:
