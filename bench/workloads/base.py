@@ -116,11 +116,12 @@ SLOWEST, FASTEST = "slowest_pair", "fastest_pair"
 
 
 class Workload(ABC):
-    """What is run between client and server. ``metrics`` are those that the parser yields and that of ``cost``, which is added to them.
-    ``port`` is the server's offset from the inventory's port base: workloads share one only where
-    they share the server. ``data_port`` is the offset of a second port whose number the two ends
-    tell each other, so that it must be published under its own; ``udp`` says that UDP goes to the
-    last of these ports besides.
+    """What is run between client and server.
+
+    ``metrics`` are those that the parser yields and that of ``cost``. ``port`` is the server's
+    offset from the inventory's port base: workloads share one only where they share the server.
+    ``data_port`` is the offset of a second port, whose number the two ends tell each other, so that
+    it is published under its own; ``udp`` says that UDP goes to the last of these besides.
 
     A class is a family of workloads: ``parameters`` is what may be chosen, ``chosen`` what was
     where it is not the default; that is a part of the ``name`` (see `bench.workloads.named`).

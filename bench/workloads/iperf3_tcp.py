@@ -39,6 +39,8 @@ _RETURNED = "_bidir_reverse"
 # The last interval ends when the last byte arrives: a remnant of a few milliseconds with a rate of
 # its own is no second of the measurement. Its bytes are in the total all the same.
 SHORTEST = 0.1
+# A transfer that was cut short says so in no other way than by the time that it took.
+SHORTEST_PART = 0.9
 
 
 class Iperf3Tcp(Workload):
@@ -94,6 +96,8 @@ class Iperf3Tcp(Workload):
             retransmits = math.fsum(
                 _number(report["end"][f"sum_sent{way.suffix}"]["retransmits"]) for way in ways
             )
+            measured = _number(ends[0].get("seconds", 0.0))
+            asked = _number(report.get("start", {}).get("test_start", {}).get("duration", 0.0))
             rows = tuple(_added([tuple(way.intervals(report)) for way in ways]))
         except KeyError as missing:
             raise ParseError(f"iperf3's report lacks {missing}") from None
@@ -102,6 +106,8 @@ class Iperf3Tcp(Workload):
         if min(received) <= 0 or arrived <= 0:
             told = " and ".join(f"{rate:g} bit/s" for rate in received)
             raise ParseError(f"iperf3 reports {told}, {arrived:g} bytes at the receiver")
+        if measured < SHORTEST_PART * asked:
+            raise ParseError(f"iperf3 measured for {measured:g} s where {asked:g} s were asked for")
         if all(row.warmup for row in rows):
             raise ParseError("iperf3's report has no interval after the warm-up")
         each = zip((THERE, BACK), received, strict=True) if len(ways) > 1 else ()
