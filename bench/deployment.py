@@ -25,6 +25,8 @@ TRIED_WITH = "http-echo"
 # Where the routing mesh's ports begin above the port base, and how many each host's servers have.
 MESH, MESH_STEP = 1000, 100
 MOST_PORT = 65_535
+# How far below each other lie the port bases of pairs that are measured at once, and the least.
+PAIR_STEP, LEAST_PORT = 1000, 1024
 
 _SHARED_OUT = {Access.VIP, Access.PUBLISHED_INGRESS, Access.PUBLISHED_INGRESS_OTHER}
 _IN_MESH = {Access.PUBLISHED_INGRESS, Access.PUBLISHED_INGRESS_OTHER}
@@ -32,11 +34,13 @@ _IN_MESH = {Access.PUBLISHED_INGRESS, Access.PUBLISHED_INGRESS_OTHER}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One service's place: which driver's network, which end, which host."""
+    """One service's place: which driver's network, which end, which host, and of which of the
+    pairs that are measured at once (from 1)."""
 
     driver: str
     role: str
     host: str
+    pair: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,15 @@ class Order:
         if not self.cells:
             asked = {every[0] for every in drivers.known()[driver].accesses.values()}
         return frozenset(asked)
+
+    def pairs(self, driver: str) -> int:
+        """How many pairs of this driver's are to be measured at once, at most."""
+        asked = [
+            workloads.named(cell.workload).pairs
+            for cell in self.cells
+            if cell.driver == driver and not pairs_refusal(cell, self.port_base)
+        ]
+        return max(asked, default=1)
 
     def served(self) -> tuple[Workload, ...]:
         """The workloads that every server serves: those of the cells (all where there are none),
@@ -110,21 +123,21 @@ class Deployment:
                 return one.why
         return ""
 
-    def server(self, cell: Cell, pair: HostPair) -> Task:
-        return self.tasks[Place(cell.driver, server_role(cell.access), pair.server)]
+    def server(self, cell: Cell, pair: HostPair, number: int = 1) -> Task:
+        return self.tasks[Place(cell.driver, server_role(cell.access), pair.server, number)]
 
-    def client(self, cell: Cell, pair: HostPair) -> Task:
+    def client(self, cell: Cell, pair: HostPair, number: int = 1) -> Task:
         host = pair.client_for(cell.placement)
-        return self.tasks[Place(cell.driver, CLIENT, host)]
+        return self.tasks[Place(cell.driver, CLIENT, host, number)]
 
-    def endpoint(self, cell: Cell, pair: HostPair, port: int) -> tuple[str, int]:
+    def endpoint(self, cell: Cell, pair: HostPair, port: int, number: int = 1) -> tuple[str, int]:
         """Where the client of this cell finds the server's ``port`` offset: address or name, and
-        port.
+        port. ``number`` says of which of the pairs that are measured at once.
 
         Raises EngineError where the server has no address: no other one will do in its place.
         """
-        server = self.server(cell, pair)
-        base = self.port_base
+        server = self.server(cell, pair, number)
+        base = pair_base(self.port_base, number)
         match cell.access:
             case Access.PUBLISHED_HOST:
                 published = base + drivers.known()[cell.driver].published
@@ -146,6 +159,27 @@ class Deployment:
                     what = f"{server.service} has no address on {network}"
                     raise EngineError(pair.server, what)
                 return server.addresses[network], base + port
+
+
+def pair_base(base: int, number: int) -> int:
+    """The port base of the servers of one of several pairs: below the first's, as above it are
+    the published ports and the routing mesh's."""
+    return base - PAIR_STEP * (number - 1)
+
+
+def pairs_refusal(cell: Cell, base: int) -> str:
+    """Why the pairs of a cell cannot be measured at once; empty where they can."""
+    number = workloads.named(cell.workload).pairs
+    if number == 1:
+        return ""
+    if server_role(cell.access) == BALANCED:
+        return f"several pairs at once are not measured by {cell.access}"
+    if drivers.known()[cell.driver].shares_namespace:
+        return f"several pairs at once would share {cell.driver}'s one namespace"
+    if pair_base(base, number) < LEAST_PORT:
+        least = LEAST_PORT + base - pair_base(base, number)
+        return f"{number} pairs need lower ports: set netbench_port_base to {least} or higher"
+    return ""
 
 
 def server_role(access: Access) -> str:
