@@ -110,3 +110,23 @@ def test_only_what_follows_from_another_is_measured_before_and_the_time_for_it_i
     opened = workloads.known()["http-open"].span(1, 0).seconds
     extra = estimate(both) - (estimate(none) + 3 * 3 * (opened - closed))
     assert extra == pytest.approx(6 * (closed + 0.4))
+
+
+@pytest.mark.parametrize(("name", "rate"), [("http-open", 500.0), ("http-open:load=80", 800.0)])
+def test_the_rate_is_the_share_that_was_chosen(name: str, rate: float) -> None:
+    found = workloads.named(name).at(1000.0)
+    assert f"--rate={rate:.3f}" in found.client("198.18.0.9", 15280, 5, 1)
+    assert (found.name, found.chosen) == (name, workloads.named(name).chosen)
+    # What was known before is as it was.
+    assert "--rate=0.000" in workloads.named(name).client("198.18.0.9", 15280, 5, 1)
+
+
+def test_requests_beside_a_stream_go_to_the_echo_server_however_ports_are_published() -> None:
+    workload, echo = workloads.known()["latency-under-load"], workloads.known()["http-echo"]
+    for base in (15200, 15300, 16200):
+        argv = workload.client("198.18.0.9", base + workload.port, 5, 2)
+        assert argv[1] == f"http://198.18.0.9:{base + echo.port}/echo"
+        assert argv[argv.index("--port") + 1] == str(base + workload.port)
+    # Alone for 2 and 5 s; then the stream for 2 s, beside it for 5, and a second to its end.
+    assert workload.span(5, 2).seconds == 2 + 5 + 2 + 5 + 1
+    assert workload.client("198.18.0.9", 15204, 5, 0)[4:7] == ("5", "0", "1")
