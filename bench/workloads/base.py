@@ -122,8 +122,6 @@ class Workload(ABC):
     offset from the inventory's port base: workloads share one only where they share the server.
     ``data_port`` is the offset of a second port, whose number the two ends tell each other, so that
     it is published under its own; ``udp`` says that UDP goes to the last of these besides.
-    ``relative_to`` names the workload whose first headline, on the slowest treatment, decides at
-    which rate this one runs.
 
     A class is a family of workloads: ``parameters`` is what may be chosen, ``chosen`` what was
     where it is not the default; that is a part of the ``name`` (see `bench.workloads.named`).
@@ -136,7 +134,6 @@ class Workload(ABC):
     port: int
     data_port: int | None = None
     udp: bool = False
-    relative_to: str = ""
     parameters: tuple[Parameter, ...] = ()
     chosen: Mapping[str, int | str] = MappingProxyType({})
 
@@ -175,6 +172,12 @@ class Workload(ABC):
                 Metric(FASTEST, rate.unit, rate.better, f"{rate.title} of the fastest pair"),
             )
         return made
+
+    @property
+    def relative_to(self) -> str:
+        """The workload whose first headline, on the slowest treatment, decides at which rate this
+        one runs; empty for none."""
+        return ""
 
     def at(self, reached: float) -> Self:
         """Itself at the rate that follows from what ``relative_to`` ``reached``."""
