@@ -38,7 +38,7 @@ def _reached(trials: Trials, planned: PlannedTrial) -> Reached:
     raw: tuple[str, ...] = ()
     try:
         trials.made_ready(planned)
-        output = trials.execute(planned, workload)
+        (output,) = trials.executed(planned, workload)
         raw = trials.writer.raw(planned, output)
         values = {one.metric: one.value for one in workload.parse(output).samples}
     except HostUnreachable:

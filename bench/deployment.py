@@ -9,7 +9,7 @@ from bench import drivers, workloads
 from bench.drivers.base import Site
 from bench.errors import EngineError
 from bench.model import Access, Cell, HostFacts, HostPair, Placement
-from bench.ports import BY_OTHER, IN_MESH, mesh_port
+from bench.ports import BY_OTHER, IN_MESH, LEAST_PORT, mesh_port, pair_base
 from bench.remote.api import Task
 from bench.swarm import Swarm
 from bench.workloads.base import Workload
@@ -33,11 +33,13 @@ _SHARED_OUT = IN_MESH | {Access.VIP}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One service's place: which driver's network, which end, which host."""
+    """One service's place: which driver's network, which end, which host, and of which of the
+    pairs that are measured at once (from 1)."""
 
     driver: str
     role: str
     host: str
+    pair: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,15 @@ class Order:
         if not self.cells:
             asked = {every[0] for every in drivers.known()[driver].accesses.values()}
         return frozenset(asked)
+
+    def pairs(self, driver: str) -> int:
+        """How many pairs of this driver's are to be measured at once, at most."""
+        asked = [
+            workloads.named(cell.workload).pairs
+            for cell in self.cells
+            if cell.driver == driver and not pairs_refusal(cell, self.port_base)
+        ]
+        return max(asked, default=1)
 
     def served(self) -> tuple[Workload, ...]:
         """The workloads that every server serves: those of the cells (all where there are none),
@@ -111,35 +122,36 @@ class Deployment:
                 return one.why
         return ""
 
-    def server(self, cell: Cell, pair: HostPair) -> Task:
-        return self.tasks[Place(cell.driver, server_role(cell.access), pair.server)]
+    def server(self, cell: Cell, pair: HostPair, number: int = 1) -> Task:
+        return self.tasks[Place(cell.driver, server_role(cell.access), pair.server, number)]
 
-    def client(self, cell: Cell, pair: HostPair) -> Task:
+    def client(self, cell: Cell, pair: HostPair, number: int = 1) -> Task:
         host = pair.client_for(cell.placement)
-        return self.tasks[client_place(cell.driver, cell.access, host)]
+        return self.tasks[client_place(cell.driver, cell.access, host, number)]
 
-    def endpoint(self, cell: Cell, pair: HostPair, port: int) -> tuple[str, int]:
+    def endpoint(self, cell: Cell, pair: HostPair, port: int, number: int = 1) -> tuple[str, int]:
         """Where the client of this cell finds the server's ``port`` offset: address or name, and
-        port.
+        port. ``number`` says of which of the pairs that are measured at once.
 
         Raises EngineError where the server has no address: no other one will do in its place.
         """
         node = pair.server
+        base = pair_base(self.port_base, number)
         match cell.access:
             case Access.PUBLISHED_HOST | Access.PUBLISHED_HOST_PLAIN:
-                published = self.port_base + drivers.known()[cell.driver].published
+                published = base + drivers.known()[cell.driver].published
                 return self.data_addresses[node], published + port
             case access if access in IN_MESH:
-                number = list(self.data_addresses).index(node)
+                host = list(self.data_addresses).index(node)
                 if access in BY_OTHER:
                     node = pair.client_for(cell.placement)
-                return self.data_addresses[node], mesh_port(self.port_base, number, port)
+                return self.data_addresses[node], mesh_port(base, host, port)
             case _:
-                return self._inside(cell, pair), self.port_base + port
+                return self._inside(cell, pair, number), base + port
 
-    def _inside(self, cell: Cell, pair: HostPair) -> str:
+    def _inside(self, cell: Cell, pair: HostPair, number: int) -> str:
         """The server's address or name on the driver's own network."""
-        server = self.server(cell, pair)
+        server = self.server(cell, pair, number)
         match cell.access:
             case Access.LINK:
                 return LINK_NAME
@@ -156,13 +168,29 @@ class Deployment:
         return server.addresses[network]
 
 
+def pairs_refusal(cell: Cell, base: int) -> str:
+    """Why the pairs of a cell cannot be measured at once; empty where they can."""
+    number = workloads.named(cell.workload).pairs
+    if number == 1:
+        return ""
+    if server_role(cell.access) == BALANCED or cell.access is Access.LINK:
+        return f"several pairs at once are not measured by {cell.access}"
+    if drivers.known()[cell.driver].shares_namespace:
+        return f"several pairs at once would share {cell.driver}'s one namespace"
+    if pair_base(base, number) < LEAST_PORT:
+        least = LEAST_PORT + base - pair_base(base, number)
+        return f"{number} pairs need lower ports: set netbench_port_base to {least} or higher"
+    return ""
+
+
 def server_role(access: Access) -> str:
     """Which of a driver's servers on a host serves this access."""
     return BALANCED if access in _SHARED_OUT else SERVER
 
 
-def client_place(driver: str, access: Access, host: str) -> Place:
-    """Where the client is that reaches a driver's servers in this way."""
+def client_place(driver: str, access: Access, host: str, number: int = 1) -> Place:
+    """Where the client is that reaches a driver's servers in this way; ``number`` says of which of
+    the pairs that are measured at once."""
     if access.plain:
-        return Place(drivers.BASELINE, CLIENT, host)
-    return Place(driver, LINKED if access is Access.LINK else CLIENT, host)
+        return Place(drivers.BASELINE, CLIENT, host, number)
+    return Place(driver, LINKED if access is Access.LINK else CLIENT, host, number)

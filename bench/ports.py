@@ -12,10 +12,18 @@ from bench.model import Access, Placement
 # Where the routing mesh's ports begin above the port base, and how many each host's servers have.
 MESH, MESH_STEP = 1000, 100
 MOST_PORT = 65_535
+# How far below each other lie the port bases of pairs that are measured at once, and the least.
+PAIR_STEP, LEAST_PORT = 1000, 1024
 
 ON_HOST = frozenset({Access.PUBLISHED_HOST, Access.PUBLISHED_HOST_PLAIN})
 BY_OTHER = frozenset({Access.PUBLISHED_INGRESS_OTHER, Access.PUBLISHED_INGRESS_OTHER_PLAIN})
 IN_MESH = frozenset({Access.PUBLISHED_INGRESS, Access.PUBLISHED_INGRESS_PLAIN}) | BY_OTHER
+
+
+def pair_base(base: int, number: int) -> int:
+    """The port base of the servers of one of several pairs: below the first's, as above it are
+    the published ports and the routing mesh's."""
+    return base - PAIR_STEP * (number - 1)
 
 
 def mesh_port(base: int, host: int, port: int) -> int:

@@ -19,7 +19,7 @@ from bench.deployment import (
     server_role,
 )
 from bench.drivers.base import Driver
-from bench.ports import IN_MESH, ON_HOST, mesh_port
+from bench.ports import IN_MESH, ON_HOST, mesh_port, pair_base
 from bench.remote.api import ContainerSpec, Mount, ServiceSpec
 
 # Inside a network namespace of its own a container is reached through that network alone.
@@ -34,15 +34,18 @@ def network_name(driver: Driver, order: Order) -> str:
 def service_name(place: Place, order: Order) -> str:
     # Service names are limited to 63 characters and host names are not: number the hosts.
     number = list(order.facts).index(place.host) + 1
-    return f"netbench-{_short(order)}-{place.driver}-{place.role}-{number}"
+    pair = f"-{place.pair}" if place.pair > 1 else ""
+    return f"netbench-{_short(order)}-{place.driver}-{place.role}-{number}{pair}"
 
 
 def places(driver: Driver, order: Order, hosts: Sequence[str]) -> Iterator[Place]:
     """Every server and client that a driver's cells need on these hosts."""
     roles = {server_role(access) for access in order.accesses(driver.name)}
     for role in (*sorted(roles, reverse=True), CLIENT):
-        for host in hosts:
-            yield Place(driver.name, role, host)
+        pairs = 1 if role == BALANCED else order.pairs(driver.name)
+        for pair in range(1, pairs + 1):
+            for host in hosts:
+                yield Place(driver.name, role, host, pair)
 
 
 def service(driver: Driver, place: Place, order: Order) -> ServiceSpec:
@@ -50,12 +53,12 @@ def service(driver: Driver, place: Place, order: Order) -> ServiceSpec:
     accesses = order.accesses(driver.name)
     none: tuple[dict[int, int], frozenset[int]] = {}, frozenset()
     published, mesh = none, none
-    base = order.port_base
+    base = pair_base(order.port_base, place.pair)
     if place.role == SERVER and accesses & ON_HOST:
-        published = _publications(order, lambda offset: base + offset + driver.published)
+        published = _publications(order, base, lambda offset: base + offset + driver.published)
     if place.role == BALANCED and accesses & IN_MESH:
         number = list(order.facts).index(place.host)
-        mesh = _publications(order, lambda offset: mesh_port(base, number, offset))
+        mesh = _publications(order, base, lambda offset: mesh_port(base, number, offset))
     return ServiceSpec(
         name=service_name(place, order),
         image=order.image,
@@ -101,18 +104,19 @@ def _command(driver: Driver, place: Place, order: Order) -> tuple[str, ...]:
     own_network = driver.existing == HOST_NETWORK
     bind = order.facts[place.host].data_address if own_network else EVERY_ADDRESS
     # Workloads may share a server, which is started once.
-    served = dict.fromkeys(one.server(bind, order.port_base + one.port) for one in order.served())
+    base = pair_base(order.port_base, place.pair)
+    served = dict.fromkeys(one.server(bind, base + one.port) for one in order.served())
     return ("netbench-serve", *tuple(word for argv in served for word in ("--", *argv))[1:])
 
 
 def _publications(
-    order: Order, number: Callable[[int], int]
+    order: Order, base: int, number: Callable[[int], int]
 ) -> tuple[dict[int, int], frozenset[int]]:
     """Which port of the container is published as which, where ``number`` makes the latter of an
     offset; and which ports of the container are published for UDP as well."""
     found, udp = {}, set()
     for one in order.served():
-        target = order.port_base + one.port
+        target = base + one.port
         found[target] = number(one.port)
         if one.data_port is not None:
             # The client tells the server by which number it will reach it: that one is to be it.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from bench import pinning, workloads
-from bench.deployment import Deployment
+from bench.deployment import Deployment, pairs_refusal
 from bench.errors import HostUnreachable, NetbenchError, ParseError, RemoteTimeout, StoreError
 from bench.gauges.around import Around, Before, Gauges
 from bench.gauges.attest import Attestor
@@ -98,6 +99,7 @@ class Trials:
             reason=self.deployment.why_not(
                 planned.cell.driver, planned.cell.access, planned.cell.placement
             )
+            or pairs_refusal(planned.cell, self.deployment.port_base)
             or self.broken.get(path_of(planned), "")
             or self.without_rate(planned.cell),
             started=time.time(),
@@ -129,16 +131,15 @@ class Trials:
             held, before = self.made_ready(planned)
         started = time.monotonic()
         try:
-            output = self.execute(planned, workload)
+            outputs = self.executed(planned, workload)
         except RemoteTimeout as fault:
             return self.hung(planned, trial, fault, time.monotonic() - begun)
         tool = time.monotonic() - started
         around = self.gauges.after(before)
-        trial = replace(
-            trial, raw=self.writer.raw(planned, output), tool=tool, ends=around.ends(*held)
-        )
+        raw = self.writer.raw(planned, ToolOutput.of_pairs(outputs))
+        trial = replace(trial, raw=raw, tool=tool, ends=around.ends(*held))
         try:
-            trial = self.judged(trial, workload, workload.parse(output), around)
+            trial = self.judged(trial, workload, workload.together(outputs), around)
         except ParseError as fault:
             trial = replace(trial, status=Status.FAILED, reason=str(fault))
         return replace(trial, elapsed=time.monotonic() - begun)
@@ -155,16 +156,25 @@ class Trials:
             return ""
         return f"no rate: {needed} could not be measured on any treatment before the first block"
 
-    def execute(self, planned: PlannedTrial, workload: Workload) -> ToolOutput:
-        """What the workload's client left behind on a trial's path."""
+    def executed(self, planned: PlannedTrial, workload: Workload) -> list[ToolOutput]:
+        """What each of the workload's clients printed, all started at once."""
         cell, pair = planned.cell, planned.pair
-        address, port = self.deployment.endpoint(cell, pair, workload.port)
-        done = self.fleet[pair.client_for(cell.placement)].engine.exec(
-            self.deployment.client(cell, pair).container_id,
-            workload.client(address, port, self.plan.duration, self.plan.warmup),
-            timeout=workload.span(self.plan.duration, self.plan.warmup).wall + GRACE,
-        )
-        return ToolOutput(done.exit_code, done.stdout, done.stderr)
+        engine = self.fleet[pair.client_for(cell.placement)].engine
+        duration, warmup = self.plan.duration, self.plan.warmup
+
+        def execute(number: int) -> ToolOutput:
+            address, port = self.deployment.endpoint(cell, pair, workload.port, number)
+            done = engine.exec(
+                self.deployment.client(cell, pair, number).container_id,
+                workload.client(address, port, duration, warmup),
+                timeout=workload.span(duration, warmup).wall + GRACE,
+            )
+            return ToolOutput(done.exit_code, done.stdout, done.stderr)
+
+        if workload.pairs == 1:
+            return [execute(1)]
+        with ThreadPoolExecutor(max_workers=workload.pairs) as pool:
+            return list(pool.map(execute, range(1, workload.pairs + 1)))
 
     def hung(
         self, planned: PlannedTrial, trial: Trial, fault: RemoteTimeout, elapsed: float
@@ -184,8 +194,10 @@ class Trials:
     def made_ready(self, planned: PlannedTrial) -> tuple[tuple[str, str], Before]:
         """Hold both ends to their CPUs and read their hosts; returns the CPUs and what was read."""
         cell, pair = planned.cell, planned.pair
-        client, server = self.deployment.client(cell, pair), self.deployment.server(cell, pair)
-        held = self.holder.hold(cell, pair, client, server)
+        for number in range(1, workloads.named(cell.workload).pairs + 1):
+            client = self.deployment.client(cell, pair, number)
+            server = self.deployment.server(cell, pair, number)
+            held = self.holder.hold(cell, pair, client, server)
         return held, self.gauges.before(cell, pair)
 
     def refresh(self) -> None:
@@ -230,11 +242,12 @@ class Trials:
 
         Raises HostUnreachable where the failure was that of a host.
         """
-        server = self.deployment.server(planned.cell, planned.pair)
 
         def restart() -> None:
             engine = self.fleet[planned.pair.server].engine
-            engine.exec(server.container_id, RESTART_SERVERS, timeout=5.0)
+            for number in range(1, workloads.named(planned.cell.workload).pairs + 1):
+                server = self.deployment.server(planned.cell, planned.pair, number)
+                engine.exec(server.container_id, RESTART_SERVERS, timeout=5.0)
 
         def settle() -> None:
             for name in dict.fromkeys(

@@ -72,6 +72,7 @@ def _latency(latency: Latency) -> dict[str, Any]:
         **_which(latency.cell),
         "requests": latency.requests,
         "percentiles": {f"{at:g}": seconds for at, seconds in latency.percentiles.items()},
+        "intervals": {f"{at:g}": list(ends) for at, ends in latency.intervals.items()},
     }
 
 

@@ -7,15 +7,18 @@ histograms, as counts add up.
 from __future__ import annotations
 
 import math
+import random
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from hdrh.codec import ExternalHeader, HdrCookieException, HdrLengthException, HdrPayload
 from hdrh.histogram import HdrHistogram
+from numpy.typing import NDArray
 
+from bench.estimate import Range, percentile_places
 from bench.model import Cell, Status
 from bench.store import StoredRun, undecodable
 
@@ -28,6 +31,9 @@ _BEGIN = -math.log10(0.9)
 _LARGEST_US = 3_600_000_000
 _DIGITS = 3
 _WORD = 8
+# Into as many parts a cell's trials are put, to see how they differ.
+_PARTS = 32
+_SEED = 20_240_229
 _DAMAGED = (
     *(zlib.error, HdrCookieException, HdrLengthException),
     *(TypeError, ValueError, IndexError, AssertionError),
@@ -40,12 +46,14 @@ class Latency:
 
     ``percentiles`` maps 50, 90, 99, 99.9 and 99.99 to seconds, to None where fewer than ten lie
     beyond; ``curve`` is (percentile, seconds) in ascending order, up to the same limit.
+    ``intervals`` has the 95 % intervals of those percentiles in seconds, where trials are enough.
     """
 
     cell: Cell
     requests: int
     percentiles: dict[float, float | None]
     curve: tuple[tuple[float, float], ...]
+    intervals: Mapping[float, Range] = field(default_factory=dict)
 
 
 class _Merged:
@@ -60,6 +68,10 @@ class _Merged:
         self._sum = HdrHistogram(1, _LARGEST_US, _DIGITS)
         # The very counts that the sum encodes, read and written as an array.
         self._counts = np.frombuffer(self._sum.encoder.get_counts(), dtype=np.uint64)
+        # So that what is kept does not grow with the trials. Each further one goes to any part: in
+        # turn, the parts would be alike wherever trials drift.
+        self._parts: list[NDArray[np.uint64]] = []
+        self._draw = random.Random(_SEED)  # noqa: S311 - no secret
         self._total = 0
         self._first, self._last = self._counts.size, -1
         # How many counts the last ones had. Those of one cell are all of about a length.
@@ -82,15 +94,42 @@ class _Merged:
             self._length = min(self._counts.size, found["max_nonzero_index"] * 5 // 4 + 1)
         end = found["max_nonzero_index"] + 1
         counts = np.frombuffer(payload.get_counts(), dtype=np.uint64, count=max(end, 0))
-        self._counts[: counts.size] += counts
+        self._keep(counts)
         if end > 0:
             self._first = min(self._first, found["min_nonzero_index"])
             self._last = max(self._last, end - 1)
             self._total += found["total"]
 
+    def _keep(self, counts: NDArray[np.uint64]) -> None:
+        if len(self._parts) < _PARTS:
+            self._parts.append(counts.copy())
+            return
+        place = self._draw.randrange(_PARTS)
+        part = self._parts[place]
+        if part.size < counts.size:
+            part = self._parts[place] = np.pad(part, (0, counts.size - part.size))
+        part[: counts.size] += counts
+
+    def intervals(self, at: Sequence[float]) -> dict[float, Range]:
+        """The 95 % intervals of these percentiles, in seconds; empty where trials are too few."""
+        width = max((part.size for part in self._parts), default=0)
+        parts = np.array([np.pad(part, (0, width - part.size)) for part in self._parts])
+        places = percentile_places(parts, at) if self._total else ()
+        return {
+            percentile: (self._seconds(low), self._seconds(high))
+            for percentile, (low, high) in zip(at, places, strict=False)
+        }
+
+    def _seconds(self, place: int) -> float:
+        value = self._sum.get_value_from_index(place)
+        return float(self._sum.get_highest_equivalent_value(value)) / 1e6
+
     def histogram(self) -> HdrHistogram:
-        """The sum as a histogram."""
+        """The sum as a histogram, complete when the last was added."""
         if self._total:
+            self._counts[:] = 0
+            for part in self._parts:
+                self._counts[: part.size] += part
             self._sum.set_internal_tacking_values(self._first, self._last, self._total)
         return self._sum
 
@@ -117,13 +156,13 @@ def merged_latencies(run: StoredRun, cells: Iterable[Cell]) -> tuple[Latency, ..
             raise undecodable(run.path / "trials.jsonl", one.sequence, one.cell) from None
     summed = {cell: one.histogram() for cell, one in merged.items()}
     return tuple(
-        _latency(cell, summed[cell])
+        _latency(cell, summed[cell], merged[cell])
         for cell in cells
         if cell in summed and summed[cell].get_total_count() > 0
     )
 
 
-def _latency(cell: Cell, histogram: HdrHistogram) -> Latency:
+def _latency(cell: Cell, histogram: HdrHistogram, merged: _Merged) -> Latency:
     requests = int(histogram.get_total_count())
     # Even steps on the scale of 1 / (1 - p), on which the tail gets as much room as the body.
     decades = max(0.0, math.log10(requests / FEWEST_BEYOND))
@@ -136,6 +175,7 @@ def _latency(cell: Cell, histogram: HdrHistogram) -> Latency:
         requests,
         {at: known.get(at) for at in PERCENTILES},
         tuple(known.items()),
+        merged.intervals([at for at in PERCENTILES if at in known]),
     )
 
 

@@ -16,6 +16,8 @@ from bench.units import human, number
 
 # Two machines of one type tell a little more or less memory; a larger one tells twice as much.
 MEMORY_TOLERANCE = 0.05
+# Latencies at rates that differ by more are latencies of something else.
+RATE_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def _ways(base: RunInfo, new: RunInfo) -> Iterator[Difference]:
         if one != other:
             yield Difference(what, one, other)
     yield from _working(base, new)
+    yield from _rates(base, new)
     tools = (base.image.tools, new.image.tools)
     for name in dict.fromkeys([*tools[0], *tools[1]]):
         one, other = (known.get(name, "none") for known in tools)
@@ -132,6 +135,19 @@ def _working(base: RunInfo, new: RunInfo) -> Iterator[Difference]:
         one, other = base.worked(workload), new.worked(workload)
         if workload in new.metrics and plans[0] == plans[1] and one != other:
             yield Difference(f"time of the tool of {workload}", f"{one:g} s", f"{other:g} s")
+
+
+def _rates(base: RunInfo, new: RunInfo) -> Iterator[Difference]:
+    """What the rates of other workloads follow from: it is measured anew in every run."""
+    reached = base.slowest_of_each(), new.slowest_of_each()
+    for workload, one in reached[0].items():
+        other = reached[1].get(workload, one)
+        if abs(one - other) > RATE_TOLERANCE * max(one, other):
+            yield Difference(
+                f"{workload} on the slowest treatment, which sets the rates of others",
+                *(human(one, "1/s"), human(other, "1/s")),
+                matters=False,
+            )
 
 
 def _metrics(base: RunInfo, new: RunInfo) -> Iterator[Difference]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.analysis.latency import Latency, merged_latencies
+from bench.analysis.search import Search, searches
 from bench.analysis.series import NO_SERIES, Series, paired, series
 from bench.analysis.verdict import Verdict, judge
 from bench.drivers import BASELINE
@@ -105,7 +106,7 @@ class Summary:
     """What a run came to.
 
     ``cells`` has one entry per cell and metric, in the plan's order; ``series`` what they were made
-    of, the values by block.
+    of, the values by block; ``searches`` the rates that were tried where a workload searches.
     """
 
     run: str
@@ -115,6 +116,7 @@ class Summary:
     outcomes: tuple[Outcome, ...]
     latencies: tuple[Latency, ...]
     series: Mapping[tuple[Cell, str], Series] = field(compare=False, repr=False)
+    searches: tuple[Search, ...] = ()
 
     @property
     def placements(self) -> tuple[Placement, ...]:
@@ -196,6 +198,7 @@ def summarise(run: StoredRun) -> Summary:
         outcomes=outcomes,
         latencies=merged_latencies(run, cells),
         series=found,
+        searches=searches(run, cells),
     )
 
 

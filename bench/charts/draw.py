@@ -18,6 +18,7 @@ from bench.analysis.summary import Summary
 from bench.charts.bars import bars
 from bench.charts.cost import costs
 from bench.charts.latency import latencies
+from bench.charts.loss import losses
 from bench.charts.ratio import ratios
 from bench.charts.style import drivers_only, settings
 from bench.charts.sweep import against, sweeps
@@ -70,6 +71,7 @@ def _figures(summary: Summary, uses: Sequence[CpuUse]) -> Iterator[tuple[str, st
         if figure is not None:
             title = f"{metric.title} by kind ({workload})"
             yield f"{workload}-{metric.name}", title, _alt(summary, workload, metric), figure
+    yield from _losses(summary)
     for workload in dict.fromkeys(cell.workload for cell in summary.cells):
         figure = latencies(summary, workload)
         if figure is not None:
@@ -98,6 +100,14 @@ def _costs(summary: Summary) -> Iterator[tuple[str, Metric]]:
     for workload, metric in dict.fromkeys((row.workload, row.metric) for row in summary.cells):
         if metric.name.startswith("cpu_per_"):
             yield workload, metric
+
+
+def _losses(summary: Summary) -> Iterator[tuple[str, str, str, Figure]]:
+    for workload in dict.fromkeys(one.cell.workload for one in summary.searches):
+        figure = losses(summary, workload)
+        if figure is not None:
+            title = f"Loss against rate ({workload})"
+            yield f"{workload}-loss", title, _loss_alt(summary, workload), figure
 
 
 def _save(figure: Figure, chart: Chart) -> None:
@@ -150,6 +160,19 @@ def _ratio_alt(summary: Summary) -> str:
     metrics = ", ".join(metric.title for _, metric in summary.headlines)
     spans = ", with 95 % intervals," if any(cell.ratio_ci for cell in compared) else ""
     return f"Ratio to the host network{spans} of {drivers}: {metrics}."
+
+
+def _loss_alt(summary: Summary, workload: str) -> str:
+    said = []
+    for one in summary.searches:
+        if one.cell.workload == workload and not one.cell.aa:
+            tried = [step.offered for step in one.steps if step.paced]
+            scale = scale_for("bit/s", tried)
+            said.append(
+                f"{treatment(one.cell)} {one.cell.placement} {len(tried)} rates from "
+                f"{scale.text(min(tried))} to {scale.text(max(tried))} {scale.unit}"
+            )
+    return f"Share of packets lost at each rate that was tried: {'; '.join(said)}."
 
 
 def _latency_alt(summary: Summary, workload: str) -> str:

@@ -46,7 +46,7 @@ def latencies(summary: Summary, workload: str) -> Figure | None:
         chart,
         summary,
         "Lower is better. All latencies of all completed trials in one histogram a line; "
-        "a line ends where fewer than ten requests are slower.",
+        "a line ends where fewer than ten requests are slower. Bars: 95 % intervals over trials.",
     )
     return chart
 
@@ -72,6 +72,17 @@ def _panel(axes: Axes, curves: Sequence[Latency], scale: Scale, look: dict[Cell,
             linestyle="none",
             zorder=3,
         )
+        for p, (low, high) in one.intervals.items():
+            if (value := one.percentiles[p]) is not None:
+                # Merged and drawn from the same counts, yet rounded apart.
+                reach = [[max(0.0, value - low)], [max(0.0, high - value)]]
+                axes.errorbar(
+                    *(_position(p), scale.apply(value)),
+                    yerr=[[scale.apply(part[0])] for part in reach],
+                    color=style.color,
+                    linewidth=1.2,
+                    capsize=3,
+                )
         furthest = max(furthest, _position(at[-1]))
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=20))

@@ -6,6 +6,7 @@ Of scipy only `scipy.special` is used, which imports in a tenth of the time of `
 
 from bench.estimate.bootstrap import Floats, Ints
 from bench.estimate.changes import Change, Logs, change, p_worse
+from bench.estimate.histograms import percentile_places
 from bench.estimate.medians import (
     CONFIDENCE,
     FEWEST,
@@ -38,6 +39,7 @@ __all__ = [
     "median_interval",
     "p_worse",
     "paired_ratio",
+    "percentile_places",
     "smallest_effect",
     "spread",
     "width_after",

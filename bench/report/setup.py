@@ -28,6 +28,7 @@ def method(info: RunInfo, end: RunEnd | None, summary: Summary) -> Facts:
         ("Seed of the order", str(plan.seed)),
         ("Trial", _trial(info)),
         ("CPUs of the two ends (--pin)", _pinning(plan.pin)),
+        *_rates(info),
     ]
     if info.shared_kernel:
         said.append(("Hosts", "share one kernel (lab): they are not machines of their own"))
@@ -42,6 +43,14 @@ def method(info: RunInfo, end: RunEnd | None, summary: Summary) -> Facts:
             ("Left on the hosts", printable("; ".join(end.outstanding)) or "nothing"),
         ]
     return said
+
+
+def _rates(info: RunInfo) -> Iterator[tuple[str, str]]:
+    """What was measured before the first block, for other workloads to take their rate from."""
+    for workload, least in info.slowest_of_each().items():
+        slowest = next(one.cell for one in info.reached if one.value == least)
+        told = f"{human(least, '1/s')} on the slowest treatment, {printable(str(slowest))}"
+        yield f"{printable(workload)} before the first block", f"{told}: others' rates follow"
 
 
 def _trial(info: RunInfo) -> str:

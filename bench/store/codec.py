@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 
 from bench.errors import StoreError
-from bench.model import Cell, HostPair, RunEnd, RunInfo, Sample, Trial
+from bench.model import Cell, HostPair, RunEnd, RunInfo, Sample, Step, Trial
 
 FORMAT = 2
 
@@ -36,7 +36,7 @@ def _lighter(kind: Any) -> Any:
     if get_origin(kind) is tuple:
         inner, *_ = get_args(kind)
         return GenericAlias(tuple, (_lighter(inner), ...))
-    if not is_dataclass(kind) or kind in {Cell, HostPair, Sample}:
+    if not is_dataclass(kind) or kind in {Cell, HostPair, Sample, Step}:
         return kind
     hints = get_type_hints(kind)
     own: list[Any] = []

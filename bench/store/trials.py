@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import overload
 
 from bench.errors import StoreError
-from bench.model import Cell, HostPair, Sample, Status, Trial
+from bench.model import Cell, HostPair, Sample, Status, Step, Trial
 from bench.store.codec import DAMAGED, decode
 from bench.store.readings import Readings
 
@@ -33,6 +33,7 @@ class Result:
     reason: str
     samples: tuple[Sample, ...]
     unattested: str
+    steps: tuple[Step, ...] = ()
 
 
 def result_of(trial: Trial, pair: HostPair, cell: Cell) -> Result:
@@ -46,6 +47,7 @@ def result_of(trial: Trial, pair: HostPair, cell: Cell) -> Result:
         trial.reason,
         trial.samples,
         trial.unattested,
+        trial.steps,
     )
 
 

@@ -10,6 +10,9 @@ from typing import Any
 from bench.errors import ParseError
 from bench.workloads.base import ToolOutput
 
+# A transfer that was cut short says so in no other way than by the time that it took.
+SHORTEST_PART = 0.9
+
 
 def report(output: ToolOutput) -> dict[str, Any]:
     """The JSON object in iperf3's standard output, which warnings may surround."""
@@ -28,6 +31,16 @@ def report(output: ToolOutput) -> dict[str, Any]:
     if output.exit_code != 0:
         raise ParseError(f"iperf3 ended with exit code {output.exit_code}")
     return found
+
+
+def cut_short(report: dict[str, Any], received: dict[str, Any]) -> str:
+    """Why what was ``received`` is not of as long as ``report`` says was asked for; empty where it
+    is. Raises what `number` does."""
+    measured = number(received.get("seconds", 0.0))
+    asked = number(report.get("start", {}).get("test_start", {}).get("duration", 0.0))
+    if measured >= SHORTEST_PART * asked:
+        return ""
+    return f"iperf3 measured for {measured:g} s where {asked:g} s were asked for"
 
 
 def number(value: object) -> float:

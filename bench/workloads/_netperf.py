@@ -11,7 +11,7 @@ import re
 
 from bench.errors import ParseError
 from bench.model import Better, Measurement, Metric, Sample
-from bench.workloads.base import Cost, Parameter, ToolOutput, Workload
+from bench.workloads.base import PAIRS, Cost, Parameter, ToolOutput, Workload
 
 PORT, DATA_PORT = 10, 11
 
@@ -50,7 +50,7 @@ class Netperf(Workload):
     rate: Metric
     port = PORT
     data_port = DATA_PORT
-    parameters = (SIZE,)
+    parameters = (SIZE, PAIRS)
 
     def server(self, address: str, port: int) -> tuple[str, ...]:
         # In the foreground, without files of its own for what it has to say.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Self
 
-from bench.errors import UsageError
-from bench.model import Measurement, Metric
+from bench.errors import ParseError, UsageError
+from bench.model import Measurement, Metric, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,20 @@ class ToolOutput:
     exit_code: int
     stdout: bytes
     stderr: bytes = b""
+
+    @classmethod
+    def of_pairs(cls, outputs: Sequence[Self]) -> Self:
+        """One or more outputs as one, each of several after a line with its number; the exit code
+        is the first that is not 0."""
+        first, *others = outputs
+        if not others:
+            return first
+        heads = [f"\n== pair {number} ==\n".encode() for number in range(1, len(outputs) + 1)]
+        return cls(
+            next((one.exit_code for one in outputs if one.exit_code), 0),
+            b"".join(head + one.stdout for head, one in zip(heads, outputs, strict=True)),
+            b"".join(head + one.stderr for head, one in zip(heads, outputs, strict=True)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +110,18 @@ class Cost:
         return busy / work * self.amount
 
 
-class Workload(ABC):
-    """What is run between client and server, and which metrics it yields.
+PAIRS = Parameter("pairs", 1, range(1, 9), "client-server pairs at once on the same hosts")
+# What is told of several pairs besides their sum: the rates of two of them.
+SLOWEST, FASTEST = "slowest_pair", "fastest_pair"
 
-    ``metrics`` are those that the parser yields and that of ``cost``, which is added to them.
-    ``port`` is the server's offset from the inventory's port base: workloads share one only where
-    they share the server. ``data_port`` is the offset of a second port whose number the two ends
-    tell each other, so that it must be published under its own; ``udp`` says that UDP goes to the
-    last of these ports besides. ``relative_to`` names the workload whose first headline, on the
-    slowest treatment, decides at which rate this one runs.
+
+class Workload(ABC):
+    """What is run between client and server.
+
+    ``metrics`` are those that the parser yields and that of ``cost``. ``port`` is the server's
+    offset from the inventory's port base: workloads share one only where they share the server.
+    ``data_port`` is the offset of a second port, whose number the two ends tell each other, so that
+    it is published under its own; ``udp`` says that UDP goes to the last of these besides.
 
     A class is a family of workloads: ``parameters`` is what may be chosen, ``chosen`` what was
     where it is not the default; that is a part of the ``name`` (see `bench.workloads.named`).
@@ -116,7 +134,6 @@ class Workload(ABC):
     port: int
     data_port: int | None = None
     udp: bool = False
-    relative_to: str = ""
     parameters: tuple[Parameter, ...] = ()
     chosen: Mapping[str, int | str] = MappingProxyType({})
 
@@ -147,11 +164,29 @@ class Workload(ABC):
             told = [f"{name}={value}" for name, value in kept.items()]
             made.name = ":".join((made.name, *told))
             made.title = f"{made.title}; {', '.join(told)}"
+        if made.pairs > 1:
+            rate = next(one for one in made.metrics if one.name == made.cost.rate)
+            made.metrics = (
+                *made.metrics,
+                Metric(SLOWEST, rate.unit, rate.better, f"{rate.title} of the slowest pair"),
+                Metric(FASTEST, rate.unit, rate.better, f"{rate.title} of the fastest pair"),
+            )
         return made
+
+    @property
+    def relative_to(self) -> str:
+        """The workload whose first headline, on the slowest treatment, decides at which rate this
+        one runs; empty for none."""
+        return ""
 
     def at(self, reached: float) -> Self:
         """Itself at the rate that follows from what ``relative_to`` ``reached``."""
         return self
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of a client and a server run it at once."""
+        return self.number(PAIRS.name) if PAIRS in self.parameters else 1
 
     @abstractmethod
     def server(self, address: str, port: int) -> tuple[str, ...]:
@@ -177,3 +212,50 @@ class Workload(ABC):
     @abstractmethod
     def parse(self, output: ToolOutput) -> Measurement:
         """What was measured. Raises ParseError, saying why, for anything but a full success."""
+
+    def together(self, outputs: Sequence[ToolOutput]) -> Measurement:
+        """What the clients of one or more pairs measured at once, each with an output of its own.
+
+        Of several, rates and counts are summed and times those of the slowest pair. The payload is
+        the first pair's: its interfaces are the ones that are watched. Raises ParseError where any
+        of them is not a full success.
+        """
+        each = [self._of_pair(number, outputs) for number in range(len(outputs))]
+        first, *others = each
+        if not others:
+            return first
+        units = {metric.name: metric.unit for metric in self.metrics}
+        rates = [
+            one.value for found in each for one in found.samples if one.metric == self.cost.rate
+        ]
+        return Measurement(
+            samples=(
+                *(
+                    Sample(name, max(values) if units[name] == "s" else math.fsum(values))
+                    for name, values in _by_metric(each).items()
+                ),
+                Sample(SLOWEST, min(rates)),
+                Sample(FASTEST, max(rates)),
+            ),
+            intervals=tuple(
+                replace(rows[0], value=math.fsum(row.value for row in rows))
+                for rows in zip(*(found.intervals for found in each), strict=False)
+            ),
+            payload=first.payload,
+        )
+
+    def _of_pair(self, number: int, outputs: Sequence[ToolOutput]) -> Measurement:
+        try:
+            return self.parse(outputs[number])
+        except ParseError as fault:
+            if len(outputs) == 1:
+                raise
+            raise ParseError(f"pair {number + 1} of {len(outputs)}: {fault}") from None
+
+
+def _by_metric(each: Sequence[Measurement]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for measured in each:
+        for sample in measured.samples:
+            found.setdefault(sample.metric, []).append(sample.value)
+    return found

@@ -42,6 +42,9 @@ BODY = 1024
 LOAD = Parameter(
     "load", 50, range(1, 101), "per cent of what http-echo reaches on the slowest treatment"
 )
+ASKED = Parameter(
+    "rate", 0, range(1_000_001), "requests a second, whatever http-echo reaches; 0 for the load"
+)
 # A percentile with fewer requests than these beyond it says more about chance than about the path.
 FEWEST_BEYOND = 10
 
@@ -52,13 +55,21 @@ class HttpOpen(Workload):
     metrics = (*PERCENTILES.values(), RATE, ERRORS, LATENESS, COST.metric)
     cost = COST
     port = CLOSED.port
-    parameters = (LOAD,)
-    relative_to = CLOSED.name
-    rate = 0.0
+    parameters = (LOAD, ASKED)
+    reached = 0.0
+
+    @property
+    def relative_to(self) -> str:
+        return "" if self.number(ASKED.name) else CLOSED.name
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return self.number(ASKED.name) or self.number(LOAD.name) / 100 * self.reached
 
     def at(self, reached: float) -> Self:
         made = copy(self)
-        made.rate = self.number(LOAD.name) / 100 * reached
+        made.reached = reached
         return made
 
     def server(self, address: str, port: int) -> tuple[str, ...]:

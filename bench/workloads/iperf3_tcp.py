@@ -11,7 +11,7 @@ from bench.errors import ParseError
 from bench.model import Better, Interval, Measurement, Metric, Sample
 from bench.workloads import _iperf3 as iperf3
 from bench.workloads._iperf3 import number
-from bench.workloads.base import Cost, Parameter, ToolOutput, Workload
+from bench.workloads.base import PAIRS, Cost, Parameter, ToolOutput, Workload
 
 THROUGHPUT = Metric("throughput", "bit/s", Better.HIGHER, "TCP throughput", headline=True)
 RETRANSMITS = Metric("retransmits", "segments", Better.LOWER, "TCP retransmits")
@@ -47,12 +47,12 @@ class Iperf3Tcp(Workload):
     metrics: tuple[Metric, ...] = (THROUGHPUT, RETRANSMITS, COST.metric)
     cost = COST
     port = 1
-    parameters = (STREAMS, DIRECTION, SIZE)
+    parameters = (STREAMS, DIRECTION, SIZE, PAIRS)
 
     def having(self, chosen: Mapping[str, int | str]) -> Self:
         made = super().having(chosen)
         if made.value(DIRECTION.name) == BOTH:
-            made.metrics = (THROUGHPUT, RETRANSMITS, THERE, BACK, COST.metric)
+            made.metrics = (*made.metrics[:2], THERE, BACK, *made.metrics[2:])
         return made
 
     def server(self, address: str, port: int) -> tuple[str, ...]:
@@ -94,6 +94,7 @@ class Iperf3Tcp(Workload):
             retransmits = math.fsum(
                 number(report["end"][f"sum_sent{way.suffix}"]["retransmits"]) for way in ways
             )
+            short = iperf3.cut_short(report, ends[0])
             rows = tuple(_added([tuple(way.intervals(report)) for way in ways]))
         except KeyError as missing:
             raise ParseError(f"iperf3's report lacks {missing}") from None
@@ -102,6 +103,8 @@ class Iperf3Tcp(Workload):
         if min(received) <= 0 or arrived <= 0:
             told = " and ".join(f"{rate:g} bit/s" for rate in received)
             raise ParseError(f"iperf3 reports {told}, {arrived:g} bytes at the receiver")
+        if short:
+            raise ParseError(short)
         if all(row.warmup for row in rows):
             raise ParseError("iperf3's report has no interval after the warm-up")
         each = zip((THERE, BACK), received, strict=True) if len(ways) > 1 else ()

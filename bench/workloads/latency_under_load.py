@@ -94,10 +94,13 @@ class LatencyUnderLoad(Workload):
         try:
             received = report["end"]["sum_received"]
             rate, arrived = number(received["bits_per_second"]), number(received["bytes"])
+            short = iperf3.cut_short(report, received)
         except KeyError as missing:
             raise ParseError(f"iperf3's report lacks {missing}") from None
-        except (TypeError, ValueError, OverflowError) as wrong:
+        except (AttributeError, TypeError, ValueError, OverflowError) as wrong:
             raise ParseError(f"iperf3's report is not as it should be: {wrong}") from None
+        if short:
+            raise ParseError(short)
         if rate <= 0 or arrived <= 0:
             raise ParseError(f"iperf3 reports {rate} bit/s, {arrived} bytes at the receiver")
         alone, beside = _open.read(texts[0]), _open.read(texts[1], punctual=False)

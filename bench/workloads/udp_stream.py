@@ -17,7 +17,7 @@ from typing import Any
 from bench.errors import ParseError
 from bench.model import Better, Measurement, Metric, Sample, Step
 from bench.units import human
-from bench.workloads._iperf3 import number, report
+from bench.workloads._iperf3 import cut_short, number, report
 from bench.workloads.base import Cost, Parameter, Span, ToolOutput, Workload
 
 GOODPUT = Metric("udp_goodput", "bit/s", Better.HIGHER, "UDP goodput at 0.5 % loss", headline=True)
@@ -166,10 +166,13 @@ def _step(found: dict[str, Any], *, unpaced: bool) -> _Tried:
         packets, offered = number(sent["packets"]), number(sent["bits_per_second"])
         arrived, goodput = number(received["bytes"]), number(received["bits_per_second"])
         jitter = number(received["jitter_ms"]) / 1e3
+        short = cut_short(found, received)
     except KeyError as missing:
         raise ParseError(f"iperf3's report lacks {missing}") from None
-    except (TypeError, ValueError, OverflowError) as wrong:
+    except (AttributeError, TypeError, ValueError, OverflowError) as wrong:
         raise ParseError(f"iperf3's report is not as it should be: {wrong}") from None
+    if short:
+        raise ParseError(short)
     if protocol != "UDP" or min(length, packets, offered) <= 0 or (target == 0) != unpaced:
         raise ParseError(
             f"iperf3 sent {packets:.0f} packets of {length:.0f} bytes of {protocol:.10} at "

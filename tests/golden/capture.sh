@@ -95,6 +95,9 @@ truncate -s -2000 "$golden/iperf3-tcp/truncated/stdout"
 dirty iperf3-tcp/warning-first iperf3-tcp/good
 { echo "warning: UDP block size 1460 exceeds TCP MSS 1448, may result in fragmentation"
     cat "$golden/iperf3-tcp/good/stdout"; } >"$golden/iperf3-tcp/warning-first/stdout"
+# No tool ends early on demand without saying so.
+dirty iperf3-tcp/cut-short iperf3-tcp/good
+sed -i 's/"duration":\t3,/"duration":\t30,/' "$golden/iperf3-tcp/cut-short/stdout"
 dirty iperf3-tcp/empty iperf3-tcp/good
 : >"$golden/iperf3-tcp/empty/stdout"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench import drivers, workloads
-from bench.model import Placement, Plan, Status
+from bench.analysis.likeness import differences
+from bench.model import HostPair, Placement, Plan, Reached, RunInfo, Status
 from bench.plan import calibrations, estimate, make_plan
 from bench.remote.api import Completed
 from bench.remote.fake import FakeMachine, FakeWorld
@@ -16,6 +17,8 @@ from tests.unit.test_runner import NAMES, Watcher, go, working, world
 from tests.unit.test_workloads import BETWEEN, stretch
 
 __all__ = ["world"]
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 # Requests a second in a closed loop, by what the container's name has in it.
 REACHED = {"overlay": 800, "host": 1600}
@@ -110,3 +113,43 @@ def test_only_what_follows_from_another_is_measured_before_and_the_time_for_it_i
     opened = workloads.known()["http-open"].span(1, 0).seconds
     extra = estimate(both) - (estimate(none) + 3 * 3 * (opened - closed))
     assert extra == pytest.approx(6 * (closed + 0.4))
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [("http-open", 500.0), ("http-open:load=80", 800.0), ("http-open:rate=77", 77.0)],
+)
+def test_the_rate_is_the_share_that_was_chosen(name: str, rate: float) -> None:
+    found = workloads.named(name).at(1000.0)
+    assert f"--rate={rate:.3f}" in found.client("198.18.0.9", 15280, 5, 1)
+    assert (found.name, found.chosen) == (name, workloads.named(name).chosen)
+
+
+def test_a_rate_that_is_given_needs_nothing_measured_beforehand() -> None:
+    assert calibrations(plan("http-open:rate=77")) == ()
+    assert len(calibrations(plan("http-open:rate=77", "http-open:load=30/80"))) == 6
+
+
+def test_runs_that_found_other_rates_say_so_when_they_are_compared() -> None:
+    base = load(GOLDEN / "run-format-1").info
+    cell, pair = base.plan.cells[0], HostPair("a", "b")
+    cell = replace(cell, workload="http-echo")
+
+    def reaching(*rates: float | None) -> RunInfo:
+        return replace(base, reached=tuple(Reached(cell, pair, rate) for rate in rates))
+
+    assert differences(reaching(1000.0, 3000.0), reaching(970.0, None)) == ()
+    (found,) = differences(reaching(1000.0, 3000.0), reaching(900.0))
+    assert not found.matters
+    assert (found.base, found.new) == ("1.00 k/s", "900 /s")
+
+
+def test_requests_beside_a_stream_go_to_the_echo_server_however_ports_are_published() -> None:
+    workload, echo = workloads.known()["latency-under-load"], workloads.known()["http-echo"]
+    for base in (15200, 15300, 16200):
+        argv = workload.client("198.18.0.9", base + workload.port, 5, 2)
+        assert argv[1] == f"http://198.18.0.9:{base + echo.port}/echo"
+        assert argv[argv.index("--port") + 1] == str(base + workload.port)
+    # Alone for 2 and 5 s; then the stream for 2 s, beside it for 5, and a second to its end.
+    assert workload.span(5, 2).seconds == 2 + 5 + 2 + 5 + 1
+    assert workload.client("198.18.0.9", 15204, 5, 0)[4:7] == ("5", "0", "1")

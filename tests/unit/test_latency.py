@@ -11,7 +11,7 @@ from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.analysis.latency import PERCENTILES, merged_latencies
+from bench.analysis.latency import PERCENTILES, Latency, merged_latencies
 from bench.errors import StoreError
 from bench.model import Status
 from bench.store import StoredRun, load
@@ -89,3 +89,40 @@ def test_one_that_is_none_is_named(broken: str) -> None:
         StoreError, match=r"trials\.jsonl: trial \d+ .*http-echo.*cannot be decoded"
     ):
         merged_latencies(run, [TRIAL.cell])
+
+
+def spread(*middles: int) -> Latency:
+    """A cell of one trial a middle: 1,000 requests each, evenly from half of it to half more."""
+    one = [
+        encoded([(middle // 2 + step * middle // 100, 10) for step in range(100)])
+        for middle in middles
+    ]
+    (found,) = merged_latencies(holding(*one), [TRIAL.cell])
+    return found
+
+
+def test_trials_that_agree_leave_no_interval_and_fewer_than_six_have_none() -> None:
+    same = spread(*[1000] * 8)
+    for at, (low, high) in same.intervals.items():
+        assert low == high == same.percentiles[at]
+    assert set(same.intervals) == {
+        at for at, value in same.percentiles.items() if value is not None
+    }
+    assert spread(*[1000] * 5).intervals == {}
+
+
+def test_the_interval_of_a_percentile_is_as_wide_as_trials_differ() -> None:
+    narrow, wide = spread(*range(950, 1050, 10)), spread(*range(500, 1500, 100))
+    for found in (narrow, wide):
+        low, high = found.intervals[50.0]
+        assert low < (found.percentiles[50.0] or 0) < high
+    widths = [one.intervals[50.0][1] - one.intervals[50.0][0] for one in (narrow, wide)]
+    assert widths[1] > 4 * widths[0]
+
+
+def test_many_trials_are_held_in_few_parts_and_still_add_up() -> None:
+    found = spread(*range(1000, 1100))
+    assert found.requests == 100_000
+    low, high = found.intervals[50.0]
+    # A hundred trials whose middles scatter by 29: their mean is known to 5.8 either way.
+    assert 3e-6 < (high - low) / 2 < 12e-6

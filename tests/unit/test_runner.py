@@ -15,6 +15,7 @@ import pytest
 from bench import drivers, images, workloads
 from bench.errors import HostUnreachable, ImageError, RemoteTimeout, StoreError, UsageError
 from bench.model import (
+    Access,
     Checkout,
     Inventory,
     Placement,
@@ -34,7 +35,6 @@ from bench.toolbox.build import Archive
 from bench.watch import Standing
 
 NAMES = ("a", "b", "c")
-PUBLISHED_PORTS = (15301, 15380)
 
 
 def iperf3_report(bits_per_second: float) -> bytes:
@@ -71,7 +71,7 @@ def answering(machine: FakeMachine, address: str, port: int) -> bytes:
                 continue
             at_host = owner.host.address == address and (
                 port in spec.published.values()
-                or (spec.network == "host" and port not in PUBLISHED_PORTS)
+                or (spec.network == "host" and str(port) in spec.command)
             )
             if at_host or address in owner.addresses(spec.name).values():
                 return spec.name.encode()
@@ -121,19 +121,25 @@ def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeWorld:
     return made
 
 
-def go(
-    world: FakeWorld, tmp_path: Path, watcher: Watcher | None = None, **changes: object
-) -> Outcome:
-    plan = make_plan(
+def plan_of(name: str, accesses: Sequence[Access] = ()) -> Plan:
+    """Two blocks of a workload, or of several values of a parameter of it."""
+    return make_plan(
         NAMES,
         drivers.chosen(()),
-        workloads.chosen(("iperf3-tcp",)),
+        workloads.chosen((name,)),
         list(Placement),
         blocks=2,
         duration=1,
         warmup=0,
         seed=3,
+        accesses=accesses,
     )
+
+
+def go(
+    world: FakeWorld, tmp_path: Path, watcher: Watcher | None = None, **changes: object
+) -> Outcome:
+    plan = plan_of("iperf3-tcp")
     hosts = tuple(world.machines[name].host for name in NAMES)
     request = Request(
         **{  # type: ignore[arg-type]
@@ -262,6 +268,58 @@ def test_a_tool_that_fails_or_hangs_fails_its_trial_and_nothing_else(
     assert outcome.counts == {Status.COMPLETED: 8, Status.SKIPPED: 0, Status.FAILED: 8}
     assert not [t for t in run.trials if t.status is Status.FAILED and t.samples]
     assert outcome.end.outcome == "finished"
+
+
+def test_pairs_at_once_have_containers_of_their_own_and_are_summed(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    used: set[tuple[str, str]] = set()
+
+    def tool(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if "--json" in argv:
+            port = argv[argv.index("--port") + 1]
+            used.add((container, port))
+            return Completed(0, iperf3_report(1e9 if port.startswith("13") else 2e9), b"")
+        return working(machine, container, argv)
+
+    world.tool = tool
+    accesses = (Access.DIRECT, Access.VIP, Access.PUBLISHED_HOST)
+    outcome = go(world, tmp_path, plan=plan_of("iperf3-tcp:pairs=1/3", accesses))
+    run = load(outcome.path)
+    assert outcome.end.outcome == "finished", outcome.end.message
+    of_three = [one for one in run.trials if one.cell.workload == "iperf3-tcp:pairs=3"]
+    for trial in of_three:
+        if trial.cell.access is Access.VIP:
+            assert trial.status is Status.SKIPPED
+            assert trial.reason == "several pairs at once are not measured by vip"
+            continue
+        assert trial.status is Status.COMPLETED, trial.reason
+        found = {one.metric: one.value for one in trial.samples}
+        assert found["throughput"] == pytest.approx(
+            found["slowest_pair"] + 2 * found["fastest_pair"]
+        )
+        said = (outcome.path / trial.raw[0]).read_bytes()
+        assert [said.count(f"== pair {number} ==".encode()) for number in (1, 2, 3)] == [1, 1, 1]
+    # Three clients, each with a server on ports of its own, published ones included.
+    assert {port for _, port in used} >= {"15201", "14201", "13201", "13301", "13501"}
+    assert len({container for container, port in used if port == "13201"}) >= 3
+    assert not {container for container, port in used if port == "13201"} & {
+        container for container, port in used if port == "15201"
+    }
+    names = [name for name in run.info.metrics if name.startswith("iperf3-tcp")]
+    assert names == ["iperf3-tcp", "iperf3-tcp:pairs=3"]
+
+
+def test_a_pair_that_fails_fails_the_trial_and_is_named(world: FakeWorld, tmp_path: Path) -> None:
+    def tool(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if "--json" in argv and "14201" in argv:
+            return Completed(1, b'{"error": "the server is busy"}', b"")
+        return working(machine, container, argv)
+
+    world.tool = tool
+    outcome = go(world, tmp_path, plan=plan_of("iperf3-tcp:pairs=2"))
+    (reason,) = {one.reason for one in load(outcome.path).trials if one.cell.driver == "host"}
+    assert reason == "pair 2 of 2: iperf3: the server is busy"
 
 
 def test_a_lost_host_ends_the_run_with_what_was_measured(world: FakeWorld, tmp_path: Path) -> None:
