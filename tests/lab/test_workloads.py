@@ -9,7 +9,6 @@ import pytest
 
 from bench.model import Status
 from bench.store import StoredRun, load
-
 from tests.lab.conftest import Ended
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("sound_engines")]
