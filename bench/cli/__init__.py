@@ -19,6 +19,7 @@ from bench.errors import NetbenchError
 # Verb -> the line that `netbench --help` shows for it, so that help needs none of their imports.
 VERBS = {
     "check": "Look at every host: reachable, engine, ports between pairs, MTU, clock, disk.",
+    "doctor": "Why is my overlay slow or broken? Findings, how sure they are, and what to do.",
     "plan": "Print the matrix that `run` would measure and how long it takes. Touches nothing.",
     "run": "Measure: form the swarm, deploy, run all blocks, report, take all down again.",
     "scenario": "Build one of three everyday networks, try it, measure it, take it down again.",

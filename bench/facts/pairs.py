@@ -6,22 +6,26 @@ heard is collected. Nothing is installed, and a port that a program has open sta
 
 from __future__ import annotations
 
-import json
-import shlex
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
-from bench.errors import HostError, NetbenchError
+from bench.errors import NetbenchError
 from bench.facts.data_network import DataNetwork
+from bench.facts.script import Script
 from bench.facts.verdict import Pairs, judge
 from bench.remote.api import Machine
 
 # How long a listener stays that nobody collects (seconds), and the deadline of one step.
 LISTEN_FOR = 30
 STEP_WITHIN = 20.0
+PROBE = Script(
+    "bench.facts",
+    "port_probe.py",
+    "the port probe",
+    "ports to and from {host} were not tried",
+)
 # MTUs that are usual on the way: plain, PPPoE, VXLAN or GRE below, tunnels, IPv6's least, and a
 # size that passes wherever an echo request is answered at all.
 USUAL_MTUS = (1500, 1492, 1450, 1400, 1280, 576)
@@ -127,22 +131,4 @@ def _answers(
 
 
 def _run(machine: Machine, mode: str, config: dict[str, Any]) -> dict[str, Any]:
-    argv = ("python3", "-", mode, json.dumps(config))
-    script = files("bench.facts").joinpath("port_probe.py").read_bytes()
-    done = machine.shell.run(argv, stdin=script, timeout=STEP_WITHIN)
-    name = machine.host.name
-    if done.exit_code != 0:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        why = said[-1] if said else f"exit code {done.exit_code}"
-        raise HostError(
-            name,
-            f"`{shlex.join(argv[:3])}` of the port probe failed: {why}",
-            f"ports to and from {name} were not tried: it needs python3, 3.6 or newer",
-        )
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError as fault:
-        raise HostError(name, f"the port probe printed no JSON: {done.stdout!r:.60}") from fault
-    if not isinstance(answer, dict):
-        raise HostError(name, f"the port probe printed no JSON object: {done.stdout!r:.60}")
-    return answer
+    return PROBE.run(machine, mode, config, STEP_WITHIN)

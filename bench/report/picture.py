@@ -73,7 +73,9 @@ def drawings(
         for one in group:
             shapes.setdefault((one.broken, *_shape(one)), []).append(one)
         own = steps.get(Treatment(driver, access, placement), ())
-        found += [_drawing(same[0], own, same[1:]) for same in shapes.values()]
+        for first, *alike in shapes.values():
+            # What does not work carried nothing that could tell.
+            found.append(_drawing(first, () if first.broken else own, alike))
     return tuple(found)
 
 

@@ -320,6 +320,37 @@ def test_each_step_stands_on_the_treatment_with_most_in_common(run: Path) -> Non
     assert tunnel.adds == (VETH, BRIDGE, VXLAN)
 
 
+def test_ipvs_and_esp_are_steps_of_their_own_above_vxlan(tmp_path: Path) -> None:
+    tunnel = [VETH, BRIDGE, VXLAN]
+    seen = (
+        *drawn("host", CROSS, [PLAIN]),
+        *drawn("overlay", CROSS, [*tunnel, PLAIN]),
+        *drawn("overlay", CROSS, [VETH, BRIDGE, Crossing.IPVS, VXLAN, PLAIN], Access.VIP),
+        *drawn("overlay-encrypted", CROSS, [*tunnel, Crossing.ESP, PLAIN]),
+    )
+    made = write_run(
+        tmp_path / "run",
+        driver_names=("host", "overlay", "overlay-encrypted"),
+        workload_names=("iperf3-tcp",),
+        placements=(CROSS,),
+        blocks=6,
+        noise=0.001,
+        pictures=seen,
+        accesses=(Access.DIRECT, Access.VIP),
+        factors={"host": 1.0, "overlay": 0.8, "overlay-encrypted": 0.2},
+    )
+    stored = load(made)
+    stairs = staircase(stored.info.pictures, summarise(stored), stored.info.plan)
+    plain = stairs[Treatment("overlay", Access.DIRECT, CROSS)]
+    assert [step.adds for step in plain] == [(VETH, BRIDGE, VXLAN)]
+    vip = stairs[Treatment("overlay", Access.VIP, CROSS)]
+    assert [step.adds for step in vip] == [(VETH, BRIDGE, VXLAN), (Crossing.IPVS,)]
+    *_, esp = stairs[Treatment("overlay-encrypted", Access.DIRECT, CROSS)]
+    assert (esp.below, esp.adds) == (Treatment("overlay", Access.DIRECT, CROSS), (Crossing.ESP,))
+    (cost,) = (one for one in esp.costs if one.metric.name == "throughput")
+    assert cost.verdict.ratio == pytest.approx(0.25, abs=0.01)
+
+
 def test_a_drawing_has_the_hops_in_order_and_the_costs_below(run: Path) -> None:
     stored = load(run)
     every = {one.title: as_text(one) for one in drawings(stored, summarise(stored))}
@@ -333,6 +364,29 @@ def test_a_drawing_has_the_hops_in_order_and_the_costs_below(run: Path) -> None:
     across = every["overlay, cross-host: lab1 -> lab2"]
     assert across.index("lab1\n") < across.index("the data network") < across.index("  lab2\n")
     assert across.count("+ veth, bridge and VXLAN, next to host:") == 1
+
+
+def test_a_pair_whose_path_does_not_work_is_drawn_by_itself_and_without_costs(
+    tmp_path: Path,
+) -> None:
+    broken = replace(PICTURES[-1], broken="no answer")
+    stored = load(
+        write_run(
+            tmp_path / "run",
+            driver_names=("host", "overlay"),
+            workload_names=("iperf3-tcp",),
+            blocks=6,
+            pictures=(*PICTURES[12:15], *PICTURES[18:-1], broken),
+        )
+    )
+    whole, part = (
+        as_text(one)
+        for one in drawings(stored, summarise(stored))
+        if one.title.startswith("overlay, cross-host")
+    )
+    assert "+ veth, bridge and VXLAN, next to host:" in whole
+    assert "does not work: no answer" in part
+    assert "next to" not in part
 
 
 def test_a_run_that_measured_nothing_has_drawings_without_costs(tmp_path: Path) -> None:

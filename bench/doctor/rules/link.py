@@ -1,0 +1,105 @@
+"""Links that are held to a rate, lose packets, or are long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median
+
+from bench.doctor.base import Examination, Finding, Rule, Sure
+from bench.doctor.seen import Flow
+from bench.units import human
+
+# A shaped link is steady; one whose interface carries this much more is not used up by it.
+STEADY, MORE = 0.2, 1.3
+# Links that are as steady and faster than this are hardly told from processors at their limit.
+FASTEST = 2.5e9
+FEWEST_RATES = 5
+LOST, FAR = 2, 0.005
+
+
+class Links(Rule):
+    name = "link"
+    title = "shaped, lossy and long links"
+
+    def find(self, seen: Examination) -> Iterable[Finding]:
+        for name, place in seen.places.items():
+            held = seen.hosts[name].queueing if name in seen.hosts else ()
+            if held:
+                yield self.finding(
+                    name,
+                    "its data interface is shaped: all that leaves it is held back",
+                    Sure.CERTAIN,
+                    f"tc has {held[0]} on {place.interface}",
+                    f"`tc qdisc del dev {place.interface} root` removes it, if nobody wants it",
+                )
+        yield from self._shaped(seen)
+        for name, look in seen.hosts.items():
+            for peer in look.peers:
+                where = f"{name} -> {peer.name}"
+                lost = peer.sent - peer.answered
+                if peer.answered and lost >= LOST:
+                    yield self.finding(
+                        where,
+                        "packets get lost: TCP slows down to a share of the link",
+                        Sure.LIKELY,
+                        f"{lost} of {peer.sent} echo requests were not answered",
+                        "look at `ip -s link` and `ethtool -S` at both ends for drops and errors",
+                    )
+                if peer.rtt is not None and peer.rtt > FAR:
+                    yield self.finding(
+                        where,
+                        "they are far from each other, or something holds packets up",
+                        Sure.POSSIBLE,
+                        f"an answer takes {human(peer.rtt, 's')}",
+                        "put hosts that talk much into one zone; large buffers on the way show as "
+                        "a time that grows under load",
+                    )
+
+    def _shaped(self, seen: Examination) -> Iterable[Finding]:
+        limits: dict[str, list[str]] = {}
+        rates = {}
+        for flow in seen.flows:
+            ends = (seen.places.get(flow.source), seen.places.get(flow.target))
+            said = [end.emulated for end in ends if end and end.emulated]
+            speeds = [end.speed for end in ends if end and end.speed]
+            # Where it is known to be held to a rate, it need not be seen to be steady.
+            rate = median(flow.rates) if said and flow.rates else _steady(flow)
+            speed = min(speeds, default=None)
+            # A link that carries all that it is said to is not held back, and one that carries far
+            # more than it was made for is not held back either.
+            if not rate or (speed and (rate > MORE * speed if said else speed < MORE * rate)):
+                continue
+            key = f"{flow.source} -> {flow.target}"
+            rates[key] = rate
+            about = f"one TCP connection carried {human(rate, 'bit/s')}"
+            if said:
+                about += f"; the inventory says of the link: {said[0]}"
+            else:
+                about += " in every tenth of a second"
+            if speeds and not said:
+                about += f"; the interface is said to carry {human(min(speeds), 'bit/s')}"
+            limits.setdefault(about, []).append(key)
+        for evidence, pairs in limits.items():
+            yield self.finding(
+                ", ".join(pairs),
+                f"the link is held to about {human(rates[pairs[0]], 'bit/s')}: no network driver "
+                "gets more through it",
+                Sure.CERTAIN if "inventory says" in evidence else Sure.LIKELY,
+                evidence,
+                "see what the machine's size or its provider allows, and switches' and "
+                "hypervisors' limits",
+            )
+
+
+def _steady(flow: Flow) -> float | None:
+    """The rate (bit/s) of a transfer that some limit other than the processors' seems to hold."""
+    rates = sorted(flow.rates)
+    if len(rates) < FEWEST_RATES:
+        return None
+    middle = median(rates)
+    # An interval more or less may be off: the reader is not always waiting.
+    spread = rates[-2] - rates[1]
+    return middle if 0 < middle < FASTEST and spread <= STEADY * middle else None
+
+
+RULE = Links()
