@@ -37,9 +37,14 @@ _OPTIONS: Mapping[Capability, str] = {
 # What each access needs of the kernels besides what the driver needs: Swarm hands out both the
 # addresses of services and the ports of its routing mesh by IPVS.
 OF_ACCESS: Mapping[Access, frozenset[Capability]] = {
-    Access.VIP: frozenset({Capability.IPVS}),
-    Access.PUBLISHED_INGRESS: frozenset({Capability.IPVS}),
-    Access.PUBLISHED_INGRESS_OTHER: frozenset({Capability.IPVS}),
+    access: frozenset({Capability.IPVS})
+    for access in (
+        Access.VIP,
+        Access.PUBLISHED_INGRESS,
+        Access.PUBLISHED_INGRESS_PLAIN,
+        Access.PUBLISHED_INGRESS_OTHER,
+        Access.PUBLISHED_INGRESS_OTHER_PLAIN,
+    )
 }
 
 

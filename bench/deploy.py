@@ -7,16 +7,15 @@ container serves every workload; the client's waits for trials to be executed in
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 
-from bench import capability, labels, routes, services
+from bench import labels, routes, services
 from bench.deployment import (
     CLIENT,
     HOST_NETWORK,
+    LINKED,
     LOOPBACK,
     NO_NETWORK,
     SERVER,
@@ -24,23 +23,14 @@ from bench.deployment import (
     Order,
     Place,
     Refusal,
-    in_mesh,
-    mesh_refusal,
 )
 from bench.drivers.base import Driver, NetworkSpec, SiteHost
 from bench.errors import DeployError, HostError, HostUnreachable
-from bench.model import Placement
+from bench.model import Access, Placement
+from bench.refusals import refusals
 from bench.remote.api import Labelled, Machine, Task
 from bench.remote.fleet import Fleet
-
-# For as long as no task gets any further.
-TASKS_WITHIN = 60.0
-REPLACED_WITHIN = 5.0
-# A task counts as running when it has been seen so for this long: one that ends at once was too.
-STEADY = 0.4
-# How many tasks of one service may come and go before it is given up.
-ATTEMPTS = 4
-POLL = 0.15
+from bench.tasks import await_tasks, with_addresses
 
 
 def deploy(fleet: Fleet, order: Order, chosen: Sequence[Driver]) -> Deployment:
@@ -64,15 +54,19 @@ class _Deployer:
 
     def deploy(self, chosen: Sequence[Driver]) -> Deployment:
         drivers = {driver.name: driver for driver in chosen}
-        self.refuse(chosen)
-        for driver in chosen:
-            if driver.name not in self.unavailable:
-                self.create_networks(driver)
+        self.unavailable, self.refused = refusals(self.order, chosen)
         places = {
             services.service_name(place, self.order): place
             for driver in chosen
             if driver.name not in self.unavailable and not driver.shares_namespace
             for place in services.places(driver, self.order, list(self.fleet))
+        }
+        self.refuse_taken(chosen, places)
+        for driver in chosen:
+            if driver.name not in self.unavailable:
+                self.create_networks(driver)
+        places = {
+            name: place for name, place in places.items() if place.driver not in self.unavailable
         }
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(
@@ -82,9 +76,10 @@ class _Deployer:
                 )
             )
         alone = self.containers([driver for driver in chosen if driver.shares_namespace])
-        running = self.await_tasks(places, drivers)
+        running = await_tasks(self.manager, self.order.run, places, self.unavailable)
         self.remove_unavailable(places)
-        tasks = _with_addresses(self.fleet, running) | alone
+        tasks = with_addresses(self.fleet, running) | alone
+        tasks |= self.linked(chosen, tasks)
         for driver in chosen:
             if driver.existing == HOST_NETWORK and driver.name in self.unavailable:
                 raise DeployError(
@@ -104,30 +99,25 @@ class _Deployer:
             tuple(self.refused),
         )
 
-    def refuse(self, chosen: Sequence[Driver]) -> None:
-        """Note what cannot be deployed, or not be reached in some way, before anything is made."""
-        site = self.order.site
-        owner = ""
-        # The usual drivers come first where only one can have the parent interface.
-        for driver in sorted(chosen, key=lambda one: not one.usual):
-            why = driver.refusal(site) or capability.lack(driver.requires, site.lacking)
-            if driver.takes_parent and owner and not why:
-                why = (
-                    f"{owner} has the parent interface, of which the kernel makes one kind of "
-                    f"interface at a time; measure {driver.name} in a run without {owner}"
+    def refuse_taken(self, chosen: Sequence[Driver], names: Iterable[str]) -> None:
+        """Raise DeployError, before anything is made, where somebody else's network or service
+        has a name that one of this run would get."""
+        networks = {
+            services.network_name(one, self.order)
+            for one in chosen
+            if one.name not in self.unavailable and one.existing is None
+        }
+        for what, taken in (
+            ("network", networks & self.manager.network_names()),
+            ("service", self.manager.service_names().intersection(names)),
+        ):
+            if taken:
+                raise DeployError(
+                    f"{self.order.swarm.manager}: there is somebody else's {what} "
+                    f"{', '.join(sorted(taken))}, a name that this run's would have",
+                    "run again: names hold the run's own number, which is drawn each time; or "
+                    f"remove that {what}",
                 )
-            if why:
-                self.unavailable[driver.name] = why
-                continue
-            owner = driver.name if driver.takes_parent else owner
-            accesses = self.order.accesses(driver.name)
-            for access in sorted(accesses):
-                wanted = capability.OF_ACCESS.get(access, frozenset())
-                why = capability.lack(wanted, site.lacking)
-                if not why and in_mesh(frozenset({access})):
-                    why = mesh_refusal(self.order.port_base, len(self.order.facts))
-                if why:
-                    self.refused.append(Refusal(driver.name, why, access))
 
     def create_networks(self, driver: Driver) -> None:
         """Create the driver's networks and note their settings, or why it is unavailable."""
@@ -207,6 +197,34 @@ class _Deployer:
             found[place] = Task(spec.name, "running", "", "", made, at, alone=True)
         return found
 
+    def linked(self, chosen: Sequence[Driver], tasks: Mapping[Place, Task]) -> dict[Place, Task]:
+        """On every host a client with a link to the server there, of the drivers that are reached
+        by one: of links Swarm knows nothing."""
+        found: dict[Place, Task] = {}
+        for driver in chosen:
+            accesses = self.order.accesses(driver.name)
+            if driver.name in self.unavailable or Access.LINK not in accesses:
+                continue
+            try:
+                made = self.fleet.each(partial(self.link, driver, tasks))
+            except HostUnreachable:
+                raise
+            except HostError as fault:
+                self.refused.append(Refusal(driver.name, str(fault), Access.LINK))
+                continue
+            found |= dict(made.values())
+        return found
+
+    def link(
+        self, driver: Driver, tasks: Mapping[Place, Task], machine: Machine
+    ) -> tuple[Place, Task]:
+        place = Place(driver.name, LINKED, machine.host.name)
+        server = tasks[Place(driver.name, SERVER, machine.host.name)].container_id
+        spec = services.linked(driver, place, self.order, server)
+        made = machine.engine.run_container(spec)
+        at = machine.engine.addresses(made)
+        return place, Task(spec.name, "running", "", "", made, at, alone=True)
+
     def remove_unavailable(self, places: Mapping[str, Place]) -> None:
         """Take the services of drivers that did not come up away again: Swarm would try to start
         their tasks for as long as the others are measured."""
@@ -225,104 +243,9 @@ class _Deployer:
             for index, (name, machine) in enumerate(self.fleet.machines.items())
         )
 
-    def await_tasks(
-        self, places: Mapping[str, Place], drivers: Mapping[str, Driver]
-    ) -> dict[Place, Task]:
-        """Every place's running task; a driver with a task that does not run is unavailable."""
-        selector = labels.selector(self.order.run)
-        deadline = time.monotonic() + TASKS_WITHIN
-        attempts: dict[str, set[str]] = {name: set() for name in places}
-        said: dict[str, str] = dict.fromkeys(places, "no task was made")
-        settled_at: float | None = None
-        reached: dict[str, tuple[str, str]] = {}
-        while True:
-            found = {task.service: task for task in self.manager.tasks(selector)}
-            # A slow host starts many containers one after the other: it is waited for while it
-            # gets on. How often one task may begin anew has its own limit; Swarm goes on with those
-            # that were given up, which is no reason to wait.
-            states = {
-                name: (found[name].task_id, found[name].state)
-                for name, place in places.items()
-                if name in found and place.driver not in self.unavailable
-            }
-            if states != reached:
-                reached = states
-                deadline = time.monotonic() + TASKS_WITHIN
-            waiting = {
-                name: place
-                for name, place in places.items()
-                if place.driver not in self.unavailable
-                and not (name in found and found[name].state == "running")
-            }
-            for name, place in waiting.items():
-                if name in found:
-                    task = found[name]
-                    attempts[name].add(task.task_id)
-                    if task.message or said[name] == "no task was made":
-                        said[name] = ": ".join(filter(None, (task.state, task.message)))
-                # Swarm tries again by itself, and a first refusal may pass: the network of a
-                # task can arrive on its node a moment after the task.
-                if time.monotonic() > deadline or len(attempts[name]) > ATTEMPTS:
-                    self.unavailable[place.driver] = (
-                        f"{place.host}: the {place.role}'s task does not run ({said[name]}); "
-                        f"it needs {drivers[place.driver].needs}"
-                    )
-            if any(place.driver not in self.unavailable for place in waiting.values()):
-                settled_at = None
-            elif settled_at is None:
-                settled_at = time.monotonic()
-            elif time.monotonic() > settled_at + STEADY:
-                return {
-                    place: found[name]
-                    for name, place in places.items()
-                    if place.driver not in self.unavailable
-                }
-            time.sleep(POLL)
-
-
-def _with_addresses(fleet: Fleet, tasks: Mapping[Place, Task]) -> dict[Place, Task]:
-    """The tasks with their containers' addresses, asked of each host's own engine: the manager
-    knows only those on overlays."""
-
-    def on_host(machine: Machine) -> dict[Place, Task]:
-        return {
-            place: replace(task, addresses=machine.engine.addresses(task.container_id))
-            for place, task in tasks.items()
-            if place.host == machine.host.name
-        }
-
-    return {place: task for found in fleet.each(on_host).values() for place, task in found.items()}
-
 
 def _record(name: str, spec: NetworkSpec) -> Mapping[str, str]:
     settings = {"network": name, "driver": spec.driver, "scope": spec.scope, **spec.options}
     if spec.subnet:
         settings["subnet"] = spec.subnet
     return settings
-
-
-def refreshed(deployment: Deployment, fleet: Fleet) -> Deployment:
-    """The same deployment with the tasks that run now: Swarm replaces a task whose container ended.
-
-    Waits a little for one that is being replaced; a task that does not come back is left as it was.
-    Raises HostError where an engine does not answer.
-    """
-    selector = labels.selector(deployment.run)
-    deadline = time.monotonic() + REPLACED_WITHIN
-    while True:
-        found = fleet[deployment.manager].engine.tasks(selector)
-        running = {task.service: task for task in found if task.state == "running"}
-        if time.monotonic() > deadline or all(
-            task.alone or task.service in running for task in deployment.tasks.values()
-        ):
-            break
-        time.sleep(POLL)
-    replaced = {
-        place: running[task.service]
-        for place, task in deployment.tasks.items()
-        if not task.alone
-        and task.service in running
-        and running[task.service].container_id != task.container_id
-    }
-    tasks = {**deployment.tasks, **_with_addresses(fleet, replaced)}
-    return replace(deployment, tasks=tasks)

@@ -5,26 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bench import drivers, workloads
+from bench import drivers
 from bench.drivers.base import Site
 from bench.errors import EngineError
 from bench.model import Access, Cell, HostFacts, HostPair, Placement
+from bench.ports import BY_OTHER, IN_MESH, mesh_port
 from bench.remote.api import Task
 from bench.swarm import Swarm
 
 SERVER, CLIENT = "server", "client"
 # The server behind an address that Swarm shares out: that is a property of the whole service.
 BALANCED = "balanced"
+# The client with a link to the server on its host.
+LINKED = "linked"
 HOST_NETWORK = "host"
 NO_NETWORK = "none"
 LOOPBACK = "127.0.0.1"
 
-# Where the routing mesh's ports begin above the port base, and how many each host's servers have.
-MESH, MESH_STEP = 1000, 100
-MOST_PORT = 65_535
+# What the server's container is called in the client's that is linked to it.
+LINK_NAME = "netbench-server"
 
-_SHARED_OUT = {Access.VIP, Access.PUBLISHED_INGRESS, Access.PUBLISHED_INGRESS_OTHER}
-_IN_MESH = {Access.PUBLISHED_INGRESS, Access.PUBLISHED_INGRESS_OTHER}
+_SHARED_OUT = IN_MESH | {Access.VIP}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Deployment:
 
     def client(self, cell: Cell, pair: HostPair) -> Task:
         host = pair.client_for(cell.placement)
-        return self.tasks[Place(cell.driver, CLIENT, host)]
+        return self.tasks[client_place(cell.driver, cell.access, host)]
 
     def endpoint(self, cell: Cell, pair: HostPair, port: int) -> tuple[str, int]:
         """Where the client of this cell finds the server's ``port`` offset: address or name, and
@@ -113,29 +114,36 @@ class Deployment:
 
         Raises EngineError where the server has no address: no other one will do in its place.
         """
-        server = self.server(cell, pair)
-        base = self.port_base
+        node = pair.server
         match cell.access:
-            case Access.PUBLISHED_HOST:
-                published = base + drivers.known()[cell.driver].published
-                return self.data_addresses[pair.server], published + port
-            case Access.PUBLISHED_INGRESS | Access.PUBLISHED_INGRESS_OTHER:
-                own = cell.access is Access.PUBLISHED_INGRESS
-                node = pair.server if own else pair.client_for(cell.placement)
-                number = list(self.data_addresses).index(pair.server)
-                return self.data_addresses[node], mesh_port(base, number, port)
+            case Access.PUBLISHED_HOST | Access.PUBLISHED_HOST_PLAIN:
+                published = self.port_base + drivers.known()[cell.driver].published
+                return self.data_addresses[node], published + port
+            case access if access in IN_MESH:
+                number = list(self.data_addresses).index(node)
+                if access in BY_OTHER:
+                    node = pair.client_for(cell.placement)
+                return self.data_addresses[node], mesh_port(self.port_base, number, port)
+            case _:
+                return self._inside(cell, pair), self.port_base + port
+
+    def _inside(self, cell: Cell, pair: HostPair) -> str:
+        """The server's address or name on the driver's own network."""
+        server = self.server(cell, pair)
+        match cell.access:
+            case Access.LINK:
+                return LINK_NAME
             case Access.DNS if drivers.known()[cell.driver].named_by_task:
-                return server.container_name, base + port
+                return server.container_name
             case Access.DNS | Access.VIP:
-                return server.service, base + port
-            case Access.DIRECT:
-                network = self.networks[cell.driver]["network"]
-                if network == HOST_NETWORK:
-                    return self.data_addresses[pair.server], base + port
-                if network not in server.addresses:
-                    what = f"{server.service} has no address on {network}"
-                    raise EngineError(pair.server, what)
-                return server.addresses[network], base + port
+                return server.service
+        network = self.networks[cell.driver]["network"]
+        if network == HOST_NETWORK:
+            return self.data_addresses[pair.server]
+        if network not in server.addresses:
+            what = f"{server.service} has no address on {network}"
+            raise EngineError(pair.server, what)
+        return server.addresses[network]
 
 
 def server_role(access: Access) -> str:
@@ -143,23 +151,8 @@ def server_role(access: Access) -> str:
     return BALANCED if access in _SHARED_OUT else SERVER
 
 
-def in_mesh(accesses: frozenset[Access]) -> bool:
-    """Whether the servers behind these accesses are published in the routing mesh."""
-    return bool(accesses & _IN_MESH)
-
-
-def mesh_port(base: int, host: int, port: int) -> int:
-    """The port of the routing mesh for a workload's ``port`` offset of the server on a host (by
-    its number): all nodes listen on it, so that no two servers share one."""
-    return base + MESH + MESH_STEP * host + port
-
-
-def mesh_refusal(base: int, hosts: int) -> str:
-    """Why the routing mesh has no ports for this many hosts; empty where it has."""
-    last = mesh_port(base, hosts - 1, max(one.port for one in workloads.known().values()))
-    if last <= MOST_PORT:
-        return ""
-    return (
-        f"the routing mesh would need ports up to {last} for {hosts} hosts, and {MOST_PORT} is the "
-        f"last: set netbench_port_base to {base - (last - MOST_PORT)} or lower"
-    )
+def client_place(driver: str, access: Access, host: str) -> Place:
+    """Where the client is that reaches a driver's servers in this way."""
+    if access.plain:
+        return Place(drivers.BASELINE, CLIENT, host)
+    return Place(driver, LINKED if access is Access.LINK else CLIENT, host)

@@ -14,14 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
-from bench import __version__, cleanup, drivers, pinning, workloads
+from bench import __version__, cleanup, drivers, workloads
 from bench.deploy import deploy
 from bench.deployment import Deployment, Order
 from bench.errors import NetbenchError, StoreError
-from bench.facts import gather
 from bench.gauges.attest import Attestor
 from bench.gauges.settings import path_facts
-from bench.ground import Ground, prepare
 from bench.isolation import prove, summary
 from bench.model import (
     Checkout,
@@ -34,6 +32,7 @@ from bench.model import (
     Trial,
 )
 from bench.plan import round_of
+from bench.preparation import Ready, prepare
 from bench.probe import Path, probe, refuse_without_baseline
 from bench.remote.fleet import Fleet
 from bench.signals import interrupted_once, uninterrupted
@@ -102,7 +101,13 @@ class _Run:
         claim(path)
         self.progress.stage("connecting")
         with connect() as fleet:
-            ready = self.prepare(fleet)
+            ready = prepare(
+                fleet,
+                self.request.inventory,
+                self.plan,
+                self.request.image,
+                self.progress.stage,
+            )
             info = self.info(ready)
             with closing(RunWriter(path, info)) as writer, interrupted_once(self.progress.stage):
                 outcome, message, crash = self.guarded(fleet, writer, info, ready)
@@ -117,23 +122,7 @@ class _Run:
             raise crash
         return Outcome(path, end, self.counts)
 
-    def prepare(self, fleet: Fleet) -> Ground:
-        self.progress.stage("reading the hosts' facts")
-        facts = fleet.each(gather)
-        cpus = {name: found.cpus for name, found in facts.items()}
-        pinning.refuse(pinning.parse(self.plan.pin), cpus)
-        chosen = drivers.chosen(tuple(dict.fromkeys(cell.driver for cell in self.plan.cells)))
-        return prepare(
-            fleet,
-            self.request.inventory,
-            facts,
-            chosen,
-            self.progress.stage,
-            mtu=self.plan.mtu,
-            image=self.request.image,
-        )
-
-    def info(self, ready: Ground) -> RunInfo:
+    def info(self, ready: Ready) -> RunInfo:
         names = dict.fromkeys(cell.workload for cell in self.plan.cells)
         known = {name: workloads.known()[name] for name in names}
         return RunInfo(
@@ -154,7 +143,7 @@ class _Run:
         )
 
     def guarded(
-        self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ground
+        self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ready
     ) -> tuple[str, str, BaseException | None]:
         """Measure; whatever ends that becomes the run's outcome and message. A fault of netbench's
         own is handed back, to be raised once the hosts are clean."""
@@ -168,7 +157,7 @@ class _Run:
             return "failed", f"{type(fault).__name__}: {fault}", fault
         return "finished", message, None
 
-    def measure(self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ground) -> str:
+    def measure(self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ready) -> str:
         """Set everything up and run the blocks; returns why they ended, if not all planned ran."""
         self.progress.stage("forming the swarm")
         addresses = {name: facts.data_address for name, facts in ready.facts.items()}
@@ -194,8 +183,9 @@ class _Run:
         broken = probe(fleet, deployment, paths, ready.underlay)
         refuse_without_baseline(broken, paths)
         networks |= self.prove_isolation(fleet, deployment, broken)
-        settings = path_facts(fleet, attestor.locator, self.plan)
-        writer.head(replace(info, networks=networks, paths=settings))
+        settings, publishers = path_facts(fleet, attestor.locator, self.plan)
+        told = tuple(replace(one, publishing=publishers.get(one.name, "")) for one in info.hosts)
+        writer.head(replace(info, hosts=told, networks=networks, paths=settings))
         if self.request.visit is not None:
             self.request.visit(fleet, deployment)
         self.progress.begin(self.plan)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from bench import labels, workloads
 from bench.deployment import (
     BALANCED,
     CLIENT,
     HOST_NETWORK,
+    LINK_NAME,
+    LINKED,
     NO_NETWORK,
     SERVER,
     Order,
     Place,
-    in_mesh,
-    mesh_port,
     server_role,
 )
 from bench.drivers.base import Driver
-from bench.model import Access
+from bench.ports import IN_MESH, ON_HOST, mesh_port
 from bench.remote.api import ContainerSpec, Mount, ServiceSpec
 
 # Inside a network namespace of its own a container is reached through that network alone.
@@ -51,9 +52,9 @@ def service(driver: Driver, place: Place, order: Order) -> ServiceSpec:
     published: dict[int, int] = {}
     mesh: dict[int, int] = {}
     ports = {one.port: order.port_base + one.port for one in known}
-    if place.role == SERVER and Access.PUBLISHED_HOST in accesses:
+    if place.role == SERVER and accesses & ON_HOST:
         published = {port: port + driver.published for port in ports.values()}
-    if place.role == BALANCED and in_mesh(accesses):
+    if place.role == BALANCED and accesses & IN_MESH:
         number = list(order.facts).index(place.host)
         mesh = {port: mesh_port(order.port_base, number, offset) for offset, port in ports.items()}
     return ServiceSpec(
@@ -86,8 +87,14 @@ def container(driver: Driver, place: Place, order: Order, joins: str) -> Contain
     )
 
 
+def linked(driver: Driver, place: Place, order: Order, server: str) -> ContainerSpec:
+    """A client with a link to the container whose id is ``server``."""
+    spec = container(driver, place, order, "")
+    return replace(spec, network=network_name(driver, order), links={server: LINK_NAME})
+
+
 def _command(driver: Driver, place: Place, order: Order) -> tuple[str, ...]:
-    if place.role == CLIENT:
+    if place.role in (CLIENT, LINKED):
         return ("netbench-serve", "sleep", "infinity")
     # On the host's own network servers listen on the data address alone, not on whatever other
     # networks the machine is in.

@@ -15,8 +15,8 @@ from functools import partial
 from bench import labels
 from bench.drivers.base import NetworkSpec, Site
 from bench.errors import DeployError, EngineError, HostError
-from bench.ground import Ground
 from bench.model import HostFacts
+from bench.preparation import Ready
 from bench.remote.api import Completed, Labelled, Machine, ServiceSpec, Task
 from bench.remote.fleet import Fleet
 from bench.swarm import Swarm
@@ -39,7 +39,7 @@ class Stage:
     where somebody can."""
 
     fleet: Fleet
-    ground: Ground
+    ready: Ready
     swarm: Swarm
     run: str
     check: str
@@ -53,15 +53,15 @@ class Stage:
 
     @property
     def facts(self) -> Mapping[str, HostFacts]:
-        return self.ground.facts
+        return self.ready.facts
 
     @property
     def site(self) -> Site:
-        return self.ground.site
+        return self.ready.site
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        return tuple(self.ground.facts)
+        return tuple(self.ready.facts)
 
     @property
     def manager(self) -> Machine:
@@ -112,7 +112,7 @@ class Stage:
         full = self.named(name)
         return ServiceSpec(
             name=full,
-            image=self.ground.image.name,
+            image=self.ready.image.name,
             command=("netbench-serve", *command),
             network=network,
             node_id=self.swarm.node_ids[host] if host else "",

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from bench import pinning, workloads
-from bench.deploy import refreshed
 from bench.deployment import Deployment
 from bench.errors import HostUnreachable, NetbenchError, ParseError, StoreError
 from bench.gauges.around import Around, Before, Gauges
@@ -22,6 +21,7 @@ from bench.model import EndUse, Measurement, PlannedTrial, RunInfo, Sample, Stat
 from bench.probe import Path, patiently
 from bench.remote.fleet import Fleet
 from bench.store import RunWriter
+from bench.tasks import refreshed
 from bench.workloads.base import ToolOutput, Workload
 
 # Beyond its own time, how long a tool may take to connect, to end and to report (seconds).

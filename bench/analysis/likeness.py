@@ -52,10 +52,11 @@ _FACTS: tuple[tuple[str, _Told], ...] = (
     ("MTU of the data network", lambda host: f"{host.data_mtu} bytes"),
     ("tuning", lambda host: ", ".join(host.tuning) or "none"),
     ("link emulation", lambda host: host.emulated_link or "none"),
+    ("published ports", lambda host: host.publishing),
     ("link speed", lambda host: "" if not host.link_speed else human(host.link_speed, "bit/s")),
 )
 # Facts that older runs, or hosts that do not tell, are without: not known is not different.
-_MAY_BE_UNKNOWN = {"CPU model", "link speed"}
+_MAY_BE_UNKNOWN = {"CPU model", "link speed", "published ports"}
 
 
 def _machines(base: RunInfo, new: RunInfo) -> Iterator[Difference]:

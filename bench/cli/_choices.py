@@ -41,6 +41,23 @@ inventory_option = click.option(
 )
 
 
+drivers_option = click.option(
+    "--drivers",
+    type=Names(),
+    default=(),
+    help="Drivers to compare; host, bridge, overlay and macvlan by default, `all` for every "
+    "one. The baseline, host, always runs.",
+)
+access_option = click.option(
+    "--access",
+    type=Names(),
+    default=(),
+    help="How clients reach servers: direct, dns, vip, link, published-host, published-ingress, "
+    "published-ingress-other, the last three also with -plain for a client outside Docker's "
+    "networks, or `all`; by default each driver's first (docs/drivers.md).",
+)
+
+
 def _folder_name(_ctx: click.Context, _param: click.Parameter, name: str | None) -> str | None:
     if name is not None and (name in {"", ".", ".."} or Path(name).name != name):
         raise click.BadParameter(f"{name!r} is not a folder's name: leave out slashes and dots")
@@ -67,20 +84,8 @@ _STORING = (
 
 _OPTIONS = (
     inventory_option,
-    click.option(
-        "--drivers",
-        type=Names(),
-        default=(),
-        help="Drivers to compare; host, bridge, overlay and macvlan by default, `all` for every "
-        "one. The baseline, host, always runs.",
-    ),
-    click.option(
-        "--access",
-        type=Names(),
-        default=(),
-        help="How clients reach servers: direct, dns, vip, published-host, published-ingress, "
-        "published-ingress-other, or `all`; by default each driver's first (docs/drivers.md).",
-    ),
+    drivers_option,
+    access_option,
     click.option("--workloads", type=Names(), default=(), help="Workloads to run; all by default."),
     click.option(
         "--placements",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli._choices import inventory_option
+from bench.cli._choices import access_option, drivers_option, inventory_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,17 +22,28 @@ WIDTH = 120
 
 @click.command("check")
 @inventory_option
+@drivers_option
+@access_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything found, for programs.")
-def command(inventory: Path, *, as_json: bool) -> int:
-    """Look at every host, and really try the ports and the path MTU between every two.
+def command(
+    inventory: Path, *, drivers: tuple[str, ...], access: tuple[str, ...], as_json: bool
+) -> int:
+    """Look at every host, and really try the ports and the path MTU between every two, for a run
+    with the same --drivers and --access.
 
     Exits with 0 where nothing keeps netbench from measuring, with 1 where something does. Forms no
     swarm, installs nothing, and leaves a swarm that is there as it is.
     """
+    from bench import drivers as driver_package
     from bench.facts import check
     from bench.inventory import load_inventory
+    from bench.matrix import parse_accesses, refuse_unknown
+    from bench.model import Placement
 
-    report = check(load_inventory(inventory))
+    chosen = driver_package.chosen(drivers)
+    accesses = parse_accesses(access, chosen)
+    refuse_unknown(chosen, tuple(Placement), accesses)
+    report = check(load_inventory(inventory), chosen=chosen, accesses=accesses)
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
     else:

@@ -14,7 +14,7 @@ class BridgeDriver(Driver):
     title = "bridge"
     accesses: ClassVar = {
         Placement.SAME_HOST: (Access.DIRECT, Access.DNS, Access.PUBLISHED_HOST),
-        Placement.CROSS_HOST: (Access.PUBLISHED_HOST,),
+        Placement.CROSS_HOST: (Access.PUBLISHED_HOST, Access.PUBLISHED_HOST_PLAIN),
     }
     needs = "iptables NAT on the hosts; published ports open between their data addresses"
     published = 100
@@ -35,7 +35,8 @@ class BridgeDriver(Driver):
             return (container(client), port(client), port(server), container(server))
         # The client leaves through its own bridge, whose host masks its address; the server's host
         # forwards the published port into the server's.
-        there = (container(client), bridge(client), data(client))
+        within = () if access.plain else (container(client), bridge(client))
+        there = (*within, data(client))
         return (*there, data(server), bridge(server), container(server))
 
 

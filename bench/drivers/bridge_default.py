@@ -12,10 +12,10 @@ from bench.model import Access, Placement
 class DefaultBridgeDriver(BridgeDriver):
     name = "bridge-default"
     title = "default bridge (docker0)"
-    # No `dns`: containers on it are known by address alone.
+    # No `dns`: containers on it are known by address alone, or by a link to the very container.
     accesses: ClassVar = {
-        Placement.SAME_HOST: (Access.DIRECT, Access.PUBLISHED_HOST),
-        Placement.CROSS_HOST: (Access.PUBLISHED_HOST,),
+        Placement.SAME_HOST: (Access.DIRECT, Access.LINK, Access.PUBLISHED_HOST),
+        Placement.CROSS_HOST: (Access.PUBLISHED_HOST, Access.PUBLISHED_HOST_PLAIN),
     }
     existing = "bridge"
     usual = False

@@ -39,8 +39,11 @@ class OverlayDriver(Driver):
             Access.DNS,
             Access.VIP,
             Access.PUBLISHED_HOST,
+            Access.PUBLISHED_HOST_PLAIN,
             Access.PUBLISHED_INGRESS,
+            Access.PUBLISHED_INGRESS_PLAIN,
             Access.PUBLISHED_INGRESS_OTHER,
+            Access.PUBLISHED_INGRESS_OTHER_PLAIN,
         ),
     }
     needs = "VXLAN in the kernel; UDP 4789 and 7946 and TCP 7946 open between the hosts"
@@ -87,16 +90,21 @@ class OverlayDriver(Driver):
         """
         client, server = End.CLIENT, End.SERVER
         same = placement is Placement.SAME_HOST
-        begins = (outward(client), *(() if same else (gateway(client),)))
-        crossing = () if same else (data(client), data(server))
         inside = on(INGRESS, container(server))
-        if access is Access.PUBLISHED_INGRESS_OTHER:
+        if access in (Access.PUBLISHED_INGRESS_OTHER, Access.PUBLISHED_INGRESS_OTHER_PLAIN):
             # The client's own node takes it in, and the routing mesh's own overlay over to the
             # task's.
-            there = (outward(client), mesh(client), on(INGRESS, vxlan(client)), data(client))
+            begins = gateway(client) if access.plain else outward(client)
+            there = (begins, mesh(client), on(INGRESS, vxlan(client)), data(client))
             return (*there, data(server), on(INGRESS, vxlan(server)), inside)
-        ends = (mesh(server), inside) if access is Access.PUBLISHED_INGRESS else (outward(server),)
-        return (*begins, *crossing, *ends, avoiding(container(client)))
+        crossing = () if same else (data(client), data(server))
+        shared = access in (Access.PUBLISHED_INGRESS, Access.PUBLISHED_INGRESS_PLAIN)
+        ends = (mesh(server), inside) if shared else (outward(server),)
+        if access.plain:
+            # The client has nothing of Docker's: its host sends what any machine would.
+            return (*crossing, *ends, *((avoiding(container(server)),) if not shared else ()))
+        begins_on = (outward(client), *(() if same else (gateway(client),)))
+        return (*begins_on, *crossing, *ends, avoiding(container(client)))
 
 
 DRIVER = OverlayDriver()

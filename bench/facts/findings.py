@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 from bench import drivers, labels
 from bench.capability import OF_ACCESS, TITLES, Capability, remedy
-from bench.errors import HostError, NetbenchError
+from bench.drivers.base import Driver
+from bench.errors import DeployError, HostError, NetbenchError
 from bench.facts.data_network import DataNetwork
 from bench.remote.api import EngineFacts, SwarmState
+from bench.site import DEFAULT, choose_site
 
 OLDEST_ENGINE = (20, 10)
 LEAST_DISK = 2 * 1024**3
@@ -70,6 +73,25 @@ def clock(host: str, skew: float) -> list[Problem]:
     what = f"its clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} the controller's"
     hint = "let chrony or systemd-timesyncd set the clocks: swarm certificates depend on them"
     return [Problem(host, what, hint, warning=True)]
+
+
+def subnets(
+    chosen: Iterable[Driver], in_use: Mapping[str, tuple[IPv4Network, ...]], macvlan_subnet: str
+) -> list[Problem]:
+    """Networks of the hosts' own that leave no room for the drivers' networks."""
+    try:
+        site = choose_site((), in_use, macvlan_subnet, mtu=DEFAULT)
+    except DeployError as fault:
+        return [Problem(", ".join(in_use), fault.what, fault.hint)]
+    refused: dict[str, list[str]] = {}
+    for driver in chosen:
+        why = driver.refusal(site)
+        if why:
+            refused.setdefault(why, []).append(driver.name)
+    return [
+        Problem(", ".join(names), "would be skipped", why, warning=True)
+        for why, names in refused.items()
+    ]
 
 
 def addresses(networks: Mapping[str, DataNetwork]) -> list[Problem]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network
 from typing import TypeVar
 
-from bench import drivers, workloads
+from bench import drivers
+from bench.drivers.base import Driver
 from bench.errors import HostUnreachable, NetbenchError
 from bench.facts import between, findings
 from bench.facts.data_network import DataNetwork, data_network
@@ -15,10 +17,11 @@ from bench.facts.fact import ask
 from bench.facts.findings import Problem
 from bench.facts.host import CLOCK, USER_ID, free_space
 from bench.facts.kernel import lacking
-from bench.facts.network import require_parent
+from bench.facts.network import networks_in_use, require_parent
 from bench.facts.pairs import Ports, probe
 from bench.facts.verdict import Outcome, Pairs, PathMtu, PortResult
 from bench.model import Access, Host, Inventory
+from bench.ports import of_servers
 from bench.remote.api import EngineFacts, Machine
 from bench.remote.fleet import Fleet, connect
 
@@ -71,6 +74,7 @@ class _Seen:
     report: HostReport
     engine: EngineFacts | None = None
     network: DataNetwork | None = None
+    in_use: tuple[IPv4Network, ...] = ()
     swarm_labels: Mapping[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -88,8 +92,15 @@ class _Seen:
             return None
 
 
-def check(inventory: Inventory, reach: Callable[[Iterable[Host]], Fleet] = connect) -> Report:
-    """Connect to all hosts and look at each, and between every two, all at once.
+def check(
+    inventory: Inventory,
+    reach: Callable[[Iterable[Host]], Fleet] = connect,
+    *,
+    chosen: Sequence[Driver] = (),
+    accesses: Sequence[Access] = (),
+) -> Report:
+    """Connect to all hosts and look at each, and between every two, all at once, for these drivers
+    (the usual ones for none) and accesses (each driver's first for none).
 
     Never raises for what a host does, nor for one out of reach: that is what the report is about.
     """
@@ -105,24 +116,20 @@ def check(inventory: Inventory, reach: Callable[[Iterable[Host]], Fleet] = conne
         networks = {
             name: one.network for name, one in seen.items() if one.network and one.report.reachable
         }
-        pairs = probe(fleet.attempt, networks, ports_of(inventory))
-    return _report(inventory, seen, networks, pairs, time.monotonic() - started)
+        pairs = probe(fleet.attempt, networks, ports_of(inventory, chosen, accesses))
+    every = chosen or drivers.chosen(())
+    return _report(inventory, every, seen, networks, pairs, seconds=time.monotonic() - started)
 
 
-def ports_of(inventory: Inventory) -> Ports:
-    """The ports that hosts must reach each other at: the swarm's, those of the servers that run in
-    the hosts' own network, and those that Docker publishes for the usual ones that do not."""
-    offsets = {0} | {
-        driver.published
-        for driver in drivers.chosen(())
-        if Access.PUBLISHED_HOST in {every[0] for every in driver.accesses.values()}
-    }
-    servers = [
-        inventory.port_base + one.port + published
-        for one in workloads.known().values()
-        for published in offsets
-    ]
-    return Ports((*between.SWARM_TCP, *sorted(servers)), between.SWARM_UDP)
+def ports_of(
+    inventory: Inventory, chosen: Sequence[Driver] = (), accesses: Sequence[Access] = ()
+) -> Ports:
+    """The ports that hosts must reach each other at to have these drivers (the usual ones for none)
+    measured in these ways (each in its first for none): the swarm's, those of the servers in the
+    hosts' own network, and those that Docker publishes for others."""
+    every = chosen or drivers.chosen(())
+    servers = of_servers(inventory.port_base, len(inventory.hosts), every, accesses)
+    return Ports((*between.SWARM_TCP, *servers), between.SWARM_UDP)
 
 
 def _look(machine: Machine) -> _Seen:
@@ -156,6 +163,7 @@ def _question(machine: Machine, seen: _Seen) -> None:
         )
     lacks = seen.attempt(lambda: lacking(machine))
     seen.attempt(lambda: require_parent(machine))
+    seen.in_use = seen.attempt(lambda: networks_in_use(machine)) or ()
     seen.report = replace(
         seen.report, lacking={str(one): why for one, why in (lacks or {}).items()}
     )
@@ -201,9 +209,11 @@ def clock_skew(machine: Machine) -> float:
 
 def _report(
     inventory: Inventory,
+    chosen: Sequence[Driver],
     seen: Mapping[str, _Seen],
     networks: Mapping[str, DataNetwork],
     pairs: Pairs,
+    *,
     seconds: float,
 ) -> Report:
     states = {name: one.engine.swarm for name, one in seen.items() if one.engine}
@@ -214,6 +224,8 @@ def _report(
     problems = [problem for one in seen.values() for problem in one.problems]
     problems += swarm_problems
     problems += findings.addresses(networks)
+    in_use = {name: one.in_use for name, one in seen.items()}
+    problems += findings.subnets(chosen, in_use, inventory.macvlan_subnet)
     problems += findings.kernels({name: one.report.lacking for name, one in seen.items()})
     problems += [Problem(name, why) for name, why in pairs.faults.items()]
     problems += between.in_use(pairs, states)

@@ -15,9 +15,11 @@ from bench import drivers, workloads
 from bench.deployment import CLIENT, Deployment, Place
 from bench.errors import NetbenchError
 from bench.gauges.locate import LOOK_WITHIN, Locator
+from bench.gauges.publishing import look, publication, publisher
 from bench.gauges.way import Spot, Way, ways_of
-from bench.model import Access, PathFacts, Placement, Plan
+from bench.model import PathFacts, Placement, Plan
 from bench.plan import pairs
+from bench.ports import ON_HOST
 from bench.remote.api import Completed, Machine
 from bench.remote.fleet import Fleet
 from bench.waypoint import By, End, Space, Waypoint
@@ -35,8 +37,6 @@ FEATURES = (
     "tx-udp_tnl-csum-segmentation",
 )
 PARALLEL = 8
-NAT = ("iptables", "-t", "nat", "-v", "-S", "DOCKER")
-LISTENERS = ("cat", "/proc/net/tcp", "/proc/net/tcp6")
 
 # For each word `if:NAME` the features, for each `to:ADDRESS` the route, each under its word.
 _SCRIPT = """
@@ -50,9 +50,6 @@ done
 exit 0
 """
 _FEATURE = re.compile(r"^\s*([\w-]+): (on|off)\b", re.MULTILINE)
-_FORWARDED = re.compile(
-    r"-p tcp .*--dport (\d+)(?: -c (\d+) \d+)?.* -j DNAT --to-destination (\S+)", re.ASCII
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +60,18 @@ class _Question:
     namespace: str
 
 
-def path_facts(fleet: Fleet, locator: Locator, plan: Plan) -> tuple[PathFacts, ...]:
-    """What each interface on the plan's paths is set to, one entry for each treatment's use of it.
+def path_facts(
+    fleet: Fleet, locator: Locator, plan: Plan
+) -> tuple[tuple[PathFacts, ...], Mapping[str, str]]:
+    """What each interface on the plan's paths is set to, one entry for each treatment's use of it;
+    and by host how its engine leads published ports to containers (see `bench.gauges.publishing`),
+    of the hosts that publish any.
 
     What cannot be read is left out of an entry, or the entry is left out. Raises nothing of what
     hosts and engines may answer.
     """
-    return _Settings(fleet, locator, plan).read()
+    settings = _Settings(fleet, locator, plan)
+    return settings.read(), settings.publishers
 
 
 def parse_features(text: str) -> dict[str, bool]:
@@ -85,34 +87,15 @@ def parse_route(text: str) -> str:
     return re.sub(r"\s+uid \d+", "", told)
 
 
-def parse_forwarded(text: str, port: int) -> str:
-    """How ``iptables -t nat -v -S`` says that a published port is forwarded; empty where not."""
-    for line in text.splitlines():
-        found = _FORWARDED.search(line)
-        if found and int(found[1]) == port:
-            used = f", {found[2]} connections so far" if found[2] else ""
-            return f"tcp port {port} by DNAT to {found[3]}{used}"
-    return ""
-
-
-def parse_listening(text: str, port: int) -> bool:
-    """Whether /proc/net/tcp or tcp6 (see proc(5)) has a listener on a port."""
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) > 3 and words[3] == "0A" and words[1].endswith(f":{port:04X}"):
-            return True
-    return False
-
-
-def publication(nat: str, listeners: str, port: int) -> str:
-    """How a published port reaches its container, from what NAT and LISTENERS print."""
-    forwarded, listening = parse_forwarded(nat, port), parse_listening(listeners, port)
-    if forwarded:
-        # What its own bridge's containers send does not match that rule where the proxy is on.
-        return f"{forwarded}, docker-proxy beside it" if listening else forwarded
-    if listening:
-        return f"tcp port {port} has a listener (docker-proxy); whether by DNAT, root can tell"
-    return f"tcp port {port} has neither a listener nor a DNAT rule that can be read"
+def published(plan: Plan, base: int) -> dict[tuple[str, str], tuple[int, ...]]:
+    """The ports that each driver's servers publish on their hosts in a plan, by driver and host."""
+    ports: dict[tuple[str, str], dict[int, None]] = {}
+    for cell in plan.cells:
+        if cell.access in ON_HOST:
+            offset = workloads.known()[cell.workload].port + drivers.known()[cell.driver].published
+            for pair in pairs(plan):
+                ports.setdefault((cell.driver, pair.server), {})[base + offset] = None
+    return {key: tuple(found) for key, found in ports.items()}
 
 
 def _publishes(waypoint: Waypoint) -> bool:
@@ -120,16 +103,12 @@ def _publishes(waypoint: Waypoint) -> bool:
     return waypoint.by is By.BRIDGE or (waypoint.by is By.OUTWARD and waypoint.end is End.SERVER)
 
 
-def _printed(machine: Machine, argv: tuple[str, ...]) -> str:
-    done = machine.shell.run(argv, timeout=LOOK_WITHIN)
-    return done.stdout.decode(errors="replace") if done.exit_code == 0 else ""
-
-
 class _Settings:
     def __init__(self, fleet: Fleet, locator: Locator, plan: Plan) -> None:
         self.fleet = fleet
         self.locator = locator
         self.plan = plan
+        self.publishers: dict[str, str] = {}
 
     @property
     def deployment(self) -> Deployment:
@@ -185,7 +164,7 @@ class _Settings:
         there = End.SERVER if spot.waypoint.end is End.CLIENT else End.CLIENT
         by = spot.waypoint.by
         if by is By.ADDRESS:
-            if way.access is Access.PUBLISHED_HOST:
+            if way.access in ON_HOST:
                 return self.deployment.data_addresses[way.host(there)]
             addresses = self.locator.task(way, there).addresses
             return addresses.get(self.locator.network(way, spot.waypoint), "")
@@ -213,24 +192,15 @@ class _Settings:
 
     def publications(self) -> dict[tuple[str, str], str]:
         """How each host forwards the published ports of each driver."""
-        ports: dict[tuple[str, str], dict[int, None]] = {}
-        for cell in self.plan.cells:
-            if cell.access is not Access.PUBLISHED_HOST:
-                continue
-            published = drivers.known()[cell.driver].published
-            offset = workloads.known()[cell.workload].port + published
-            for pair in pairs(self.plan):
-                key = (cell.driver, pair.server)
-                ports.setdefault(key, {})[self.deployment.port_base + offset] = None
-        hosts = dict.fromkeys(host for _, host in ports)
-        told = self.fleet.attempt(
-            lambda machine: (_printed(machine, NAT), _printed(machine, LISTENERS)), hosts
-        )
         found = {}
+        ports = published(self.plan, self.deployment.port_base)
+        hosts = dict.fromkeys(host for _, host in ports)
+        told = self.fleet.attempt(look, hosts)
         for (driver, host), wanted in ports.items():
             answer = told[host]
             if not isinstance(answer, NetbenchError):
-                found[driver, host] = "; ".join(publication(*answer, port) for port in wanted)
+                found[driver, host] = "; ".join(publication(answer, port) for port in wanted)
+                self.publishers[host] = publisher(answer, wanted) or self.publishers.get(host, "")
         return found
 
     @staticmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bench.deployment import CLIENT, Place, server_role
+from bench.deployment import Place, client_place, server_role
 from bench.model import Access, Cell, HostPair, Placement, Plan
 from bench.plan import pairs
 from bench.waypoint import End, Waypoint
@@ -23,8 +23,9 @@ class Way:
         return self.pair.client_for(self.placement) if end is End.CLIENT else self.pair.server
 
     def place(self, end: End) -> Place:
-        role = CLIENT if end is End.CLIENT else server_role(self.access)
-        return Place(self.driver, role, self.host(end))
+        if end is End.CLIENT:
+            return client_place(self.driver, self.access, self.host(end))
+        return Place(self.driver, server_role(self.access), self.host(end))
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,9 @@ class ServiceSpec:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """One container that no swarm looks after; ``network`` is ``none`` or ``container:ID``."""
+    """One container that no swarm looks after; ``network`` is ``none``, ``bridge`` or
+    ``container:ID``. ``links`` are legacy links, on ``bridge`` alone: container and the name that
+    it has in this one."""
 
     name: str
     image: str
@@ -113,6 +115,7 @@ class ContainerSpec:
     labels: Mapping[str, str]
     environment: Mapping[str, str] = field(default_factory=dict)
     tmpfs: tuple[Mount, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,10 @@ class Engine(Protocol):
     ) -> str:
         """Create a network; returns its id. ``config_from`` names the config-only network that
         it takes its settings from."""
+        ...
+
+    def service_names(self) -> frozenset[str]:
+        """The names of all services of the swarm. Only a manager can tell."""
         ...
 
     def create_service(self, spec: ServiceSpec) -> str: ...

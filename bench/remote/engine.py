@@ -129,6 +129,10 @@ class DockerEngine:
         body = wire.network(name, spec, labels, config_from)
         return str(self._post("/networks/create", body, f"network {name}")["Id"])
 
+    def service_names(self) -> frozenset[str]:
+        with told(self._connection, "docker service ls"):
+            return frozenset(str(found["Spec"]["Name"]) for found in self._client().services())
+
     def create_service(self, spec: ServiceSpec) -> str:
         return str(self._post("/services/create", wire.service(spec), f"service {spec.name}")["ID"])
 

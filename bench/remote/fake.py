@@ -204,6 +204,9 @@ class FakeMachine:
         networks[made.object_id] = made
         return made.object_id
 
+    def service_names(self) -> frozenset[str]:
+        return frozenset(spec.name for spec in self._managed().services.values())
+
     def create_service(self, spec: ServiceSpec) -> str:
         if any(word in spec.name for word in self.refuses_services):
             raise EngineError(self.host.name, f"service {spec.name} is refused")
@@ -215,9 +218,12 @@ class FakeMachine:
         self._alive()
         if any(word in spec.name for word in self.refuses_services):
             raise EngineError(self.host.name, f"container {spec.name} is refused")
+        tasks = self.swarm.services.values() if self.swarm else ()
+        here = {task.name for task in tasks if task.node_id == _node(self.host.name)} | {*self.own}
         joined = spec.network.removeprefix("container:")
-        if joined != "none" and joined not in self.own:
-            raise EngineError(self.host.name, f"No such container: {joined}")
+        for other in spec.links if joined in {"none", "bridge"} else (joined,):
+            if other not in here:
+                raise EngineError(self.host.name, f"No such container: {other}")
         self.own[spec.name] = Labelled("container", spec.name, spec.name, dict(spec.labels))
         return spec.name
 
@@ -272,6 +278,8 @@ class FakeMachine:
             if spec.name == container.partition(".")[0]:
                 slot = int(container.partition(".")[2] or 0)
                 return _addresses(spec, number + 40 * slot)
+        if container in self.own:
+            return {"bridge": f"10.78.0.{2 + list(self.own).index(container)}"}
         raise EngineError(self.host.name, f"No such container: {container}")
 
     def pid(self, container: str) -> int:

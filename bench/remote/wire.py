@@ -103,6 +103,7 @@ def container(spec: ContainerSpec) -> dict[str, Any]:
             "NetworkMode": spec.network,
             "RestartPolicy": {"Name": "unless-stopped"},
             "Mounts": _mounts(spec.tmpfs),
+            "Links": [f"{container}:{name}" for container, name in spec.links.items()],
         },
     }
 

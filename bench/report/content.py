@@ -13,7 +13,7 @@ from bench.analysis.load import BUSY
 from bench.analysis.summary import CellSummary, Summary
 from bench.analysis.verdict import Kind as Judged
 from bench.model import Metric, Placement
-from bench.report import setup
+from bench.report import setup, ways
 from bench.report.grid import Grid, Row
 from bench.report.words import (
     believable,
@@ -54,7 +54,7 @@ def content(run: StoredRun, summary: Summary, flags: Sequence[Flag]) -> dict[str
         ],
         "latencies": [table for table in [_latencies(summary)] if table.rows],
         "cpu": [table for table in [_cpu(cpu_use(run))] if table.rows],
-        "paths": [table for table in (setup.attested(run), setup.paths(info.paths)) if table.rows],
+        "paths": [table for table in (ways.attested(run), ways.paths(info.paths)) if table.rows],
         "method": setup.method(info, run.end, summary),
         "hosts": setup.hosts(info.hosts),
         "tools": setup.tools(info),

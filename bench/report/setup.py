@@ -1,34 +1,18 @@
-"""How a run was measured: its plan, how it ended, hosts, tools, networks and paths."""
+"""How a run was measured: its plan, how it ended, hosts, tools and networks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from bench.analysis.display import treatment
-from bench.analysis.ends import by_cell, passages
 from bench.analysis.summary import Summary
 from bench.analysis.verdict import plus_minus
-from bench.model import HostFacts, PathFacts, Plan, RunEnd, RunInfo
+from bench.model import HostFacts, Plan, RunEnd, RunInfo
 from bench.report.grid import Grid, Row
 from bench.report.words import counted, printable
-from bench.store import StoredRun
 from bench.units import NOTHING, human, lasting, number
 
 Facts = list[tuple[str, str]]
-
-# What people who tune networks call ethtool's features.
-_SHORT = {
-    "tcp-segmentation-offload": "TSO",
-    "generic-segmentation-offload": "GSO",
-    "generic-receive-offload": "GRO",
-    "large-receive-offload": "LRO",
-    "rx-checksumming": "rx checksum",
-    "tx-checksumming": "tx checksum",
-    "tx-udp_tnl-segmentation": "tunnel segmentation",
-    "tx-udp_tnl-csum-segmentation": "tunnel segmentation with checksum",
-}
 
 
 def method(info: RunInfo, end: RunEnd | None, summary: Summary) -> Facts:
@@ -105,15 +89,24 @@ def _reading(end: RunEnd) -> Iterator[tuple[str, str]]:
         yield "Reading counters", f"{_time(end.reading)}{share}, never while a tool ran"
 
 
+# What an engine does with a published port, by what was found on its host.
+_PUBLISHING = {
+    "docker-proxy": "docker-proxy (userland-proxy on)",
+    "kernel": "kernel alone (userland-proxy off)",
+}
+
+
 def hosts(found: Sequence[HostFacts]) -> Grid:
     """The machines."""
     # Few are tuned: an empty column would only be in the way.
     tuned = any(host.tuning for host in found)
+    publish = any(host.publishing for host in found)
     return Grid(
         "Hosts",
         (
             *("Host", "System", "Kernel", "Docker", "Storage", "CPU", "CPUs", "Memory"),
             *("Data network", "Line", "MTU"),
+            *(("Published ports",) if publish else ()),
             *(("Tuning",) if tuned else ()),
         ),
         tuple(
@@ -130,6 +123,7 @@ def hosts(found: Sequence[HostFacts]) -> Grid:
                     printable(f"{host.data_address} ({host.data_interface})"),
                     _line(host),
                     str(host.data_mtu),
+                    *((_PUBLISHING.get(host.publishing, NOTHING),) if publish else ()),
                     *((printable(", ".join(host.tuning)) or NOTHING,) if tuned else ()),
                 )
             )
@@ -181,87 +175,6 @@ def _underlay(info: RunInfo) -> str:
     several = len(alike) > 1
     told = [f"{words} ({', '.join(at)})" if several else words for words, at in alike.items()]
     return printable("; ".join(told) + set_to)
-
-
-def paths(found: Sequence[PathFacts]) -> Grid:
-    """What the interfaces on the treatments' paths were set to, hosts that are alike together."""
-    alike: dict[tuple[object, ...], list[PathFacts]] = {}
-    for one in found:
-        key = (one.driver, one.where, one.mtu, tuple(one.offloads.items()))
-        alike.setdefault(key, []).append(one)
-    rows = [
-        (
-            printable(same[0].driver),
-            _each(f"{one.where} ({one.interface})" for one in same),
-            _each(one.host for one in same),
-            str(same[0].mtu),
-            _offloads(same[0], on=True),
-            _offloads(same[0], on=False),
-            _each(one.route for one in same if one.route),
-        )
-        for same in alike.values()
-    ]
-    return Grid(
-        "Interfaces on the paths",
-        ("Driver", "Interface", "Hosts", "MTU", "Offloads on", "Offloads off", "Routes"),
-        _rows(rows),
-        texts=7,
-        wide=("Interface", "Hosts", "Offloads on", "Offloads off", "Routes"),
-        note="Read once, before the first block.",
-    )
-
-
-def _each(texts: Iterable[str]) -> str:
-    return printable("; ".join(dict.fromkeys(texts))) or NOTHING
-
-
-def _offloads(one: PathFacts, *, on: bool) -> str:
-    named = (_SHORT.get(name, name) for name, is_on in one.offloads.items() if is_on == on)
-    return printable(", ".join(named)) or NOTHING
-
-
-def attested(run: StoredRun) -> Grid:
-    """Which interfaces counted each cell's bytes: of every interface the median trial's."""
-    trials, whats, counts = passages(run)
-    where = [where for _, where, _ in run.readings.whats]
-    rows = []
-    for cell, completed in by_cell(run):
-        own = completed[trials]
-        if own.any():
-            seen = dict.fromkeys(where[what] for what in whats[own].tolist())
-            medians = {
-                one: float(np.median(counts[own & np.isin(whats, _places(where, one))]))
-                for one in seen
-            }
-            rows.append(
-                (
-                    printable(f"{cell.workload}, {cell.placement}"),
-                    printable(treatment(cell)),
-                    printable(
-                        "; ".join(f"{one} {human(count, 'B')}" for one, count in medians.items())
-                    ),
-                    str(np.unique(trials[own]).size),
-                )
-            )
-    counted_column = "Bytes that its interfaces counted in the median trial"
-    return Grid(
-        "Paths attested",
-        ("Cell", "Driver", counted_column, "Trials"),
-        _rows(sorted(rows, key=lambda row: row[0])),
-        texts=3,
-        wide=(counted_column,),
-    )
-
-
-def _places(texts: Sequence[str], text: str) -> list[int]:
-    return [place for place, one in enumerate(texts) if one == text]
-
-
-def _rows(rows: Sequence[tuple[str, ...]]) -> tuple[Row, ...]:
-    return tuple(
-        Row(row, repeats=place > 0 and rows[place - 1][0] == row[0])
-        for place, row in enumerate(rows)
-    )
 
 
 def _time(seconds: float) -> str:

@@ -1,4 +1,7 @@
-"""One lab of three real hosts for all tests that need it, brought up and taken down by the CLI."""
+"""One lab of three real hosts for all tests that need it, brought up and taken down by the CLI.
+
+``NETBENCH_TEST_LAB`` names it otherwise than ``test``, for two checkouts on one machine.
+"""
 
 import json
 import os
@@ -12,6 +15,7 @@ from pathlib import Path
 import pytest
 
 NETBENCH = Path(sys.executable).with_name("netbench")
+LAB = os.environ.get("NETBENCH_TEST_LAB", "test")
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,10 @@ def lab_inventory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("the lab needs root")
     inventory = tmp_path_factory.mktemp("lab") / "lab.yaml"
-    up = run_netbench("lab", "up", "--name", "test", "--hosts", "3", "--inventory", inventory)
+    up = run_netbench("lab", "up", "--name", LAB, "--hosts", "3", "--inventory", inventory)
     assert up.code == 0, up.err
     yield inventory
-    down = run_netbench("lab", "down", "--name", "test", "--inventory", inventory)
+    down = run_netbench("lab", "down", "--name", LAB, "--inventory", inventory)
     assert down.code == 0, down.err
 
 

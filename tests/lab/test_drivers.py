@@ -1,5 +1,7 @@
 """Every driver and access on three real engines: measured and attested, or skipped for a reason."""
 
+import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +46,15 @@ def name(trial: Trial) -> str:
     return f"{trial.cell.driver} {trial.cell.access} {trial.cell.placement}"
 
 
+def found(stored: StoredRun, *wanted: str) -> list[Trial]:
+    """The trials of a driver, an access and a placement."""
+    return [
+        trial
+        for trial in stored.trials
+        if (trial.cell.driver, trial.cell.access, trial.cell.placement) == wanted
+    ]
+
+
 def test_each_treatment_is_measured_on_its_path_or_skipped_for_what_the_kernel_lacks(
     stored: StoredRun, lab_inventory: Path
 ) -> None:
@@ -73,14 +84,33 @@ def test_a_container_without_a_network_is_proved_to_be_alone(stored: StoredRun) 
 
 
 def test_what_an_overlay_publishes_goes_by_the_gateway_bridge(stored: StoredRun) -> None:
-    (across,) = [
-        trial
-        for trial in stored.trials
-        if (trial.cell.driver, trial.cell.access, trial.cell.placement)
-        == ("overlay", Access.PUBLISHED_HOST, Placement.CROSS_HOST)
-    ]
+    (across,) = found(stored, "overlay", Access.PUBLISHED_HOST, Placement.CROSS_HOST)
     counted = {passage.where: passage.moved for passage in across.path}
     assert counted["gateway bridge"] > 10 * counted["client container (to be avoided)"]
+
+
+def test_a_plain_client_reaches_what_is_published_without_a_network_of_its_own(
+    stored: StoredRun,
+) -> None:
+    for driver in ("bridge", "bridge-default", "overlay"):
+        (trial,) = found(stored, driver, Access.PUBLISHED_HOST_PLAIN, Placement.CROSS_HOST)
+        assert trial.path[0].where == "data interface"
+        assert trial.path[0].host == trial.pair.client
+
+
+def test_a_link_leads_to_the_other_container_by_name(stored: StoredRun) -> None:
+    (trial,) = found(stored, "bridge-default", Access.LINK, Placement.SAME_HOST)
+    kept = (stored.path / next(one for one in trial.raw if "stdout" in one)).read_bytes()
+    said = gzip.decompress(kept) if kept.startswith(b"\x1f\x8b") else kept
+    assert json.loads(said)["start"]["connecting_to"]["host"] == "netbench-server"
+
+
+def test_how_the_engines_publish_is_told_by_their_programs(
+    stored: StoredRun,
+) -> None:
+    # The lab's engines run with Docker's defaults, of which this is one.
+    assert {host.publishing for host in stored.info.hosts} <= {"docker-proxy", ""}
+    assert "docker-proxy" in {host.publishing for host in stored.info.hosts}
 
 
 def test_every_path_between_hosts_was_tried_to_the_byte(stored: StoredRun) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from ruamel.yaml import YAML
 
 from bench import drivers, workloads
 from bench.facts.between import SWARM_TCP, SWARM_UDP
+from bench.facts.pairs import Ports
 from bench.facts.preflight import ports_of
 from bench.inventory import load_inventory
+from bench.matrix import parse_accesses
+from bench.ports import MESH, MESH_STEP
 
 ROOT = Path(__file__).parents[2]
 FIREWALL = ROOT / "ansible/roles/firewall"
@@ -28,7 +32,7 @@ def _yaml(path: Path) -> Any:
 
 def _render(name: str, **given: Any) -> list[str]:
     values = _yaml(FIREWALL / "defaults/main.yml")
-    values |= {"firewall_port_base": 15200, "firewall_own": "10.0.0.1"}
+    values |= {"firewall_port_base": 15200, "firewall_own": "10.0.0.1", "firewall_machines": "3"}
     values |= {"firewall_peers": ["10.0.0.2", "10.0.0.3"], **given}
     # As Ansible sets it.
     environment = jinja2.Environment(
@@ -41,9 +45,22 @@ def _render(name: str, **given: Any) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
-def _ports(rule: str) -> list[int]:
-    words = rule.split()
-    return sorted(map(int, words[words.index("--dports") + 1].split(",")))
+def _ports(*rules: str) -> list[int]:
+    """The ports of rules that belong together, none of which takes more than iptables allows."""
+    found: list[int] = []
+    for rule in rules:
+        words = rule.split()
+        ports = words[words.index("--dports") + 1].split(",")
+        assert len(ports) <= 15
+        found += map(int, ports)
+    return sorted(found)
+
+
+def _known(base: int = 15200) -> Ports:
+    """What the check tries for every driver and access, on the example's three hosts."""
+    inventory = replace(load_inventory(EXAMPLE), port_base=base)
+    every = drivers.chosen((drivers.ALL,))
+    return ports_of(inventory, every, parse_accesses((drivers.ALL,), every))
 
 
 def test_the_example_inventory_loads_as_it_is() -> None:
@@ -58,7 +75,9 @@ def test_the_firewall_has_the_ports_that_netbench_knows() -> None:
     defaults = _yaml(FIREWALL / "defaults/main.yml")
     assert tuple(defaults["firewall_swarm_tcp"]) == SWARM_TCP
     assert tuple(defaults["firewall_swarm_udp"]) == SWARM_UDP
-    assert defaults["firewall_published"] == drivers.known()["bridge"].published
+    published = {driver.published for driver in drivers.known().values()} - {0}
+    assert set(defaults["firewall_published"]) == published, "add a new driver's there too"
+    assert (defaults["firewall_mesh"], defaults["firewall_mesh_step"]) == (MESH, MESH_STEP)
     known = sorted(one.port for one in workloads.known().values())
     assert sorted(defaults["firewall_offsets"]) == known, "add a new workload's port there too"
     base = load_inventory(EXAMPLE).port_base
@@ -67,43 +86,63 @@ def test_the_firewall_has_the_ports_that_netbench_knows() -> None:
 
 @pytest.mark.parametrize("name", ["firewall.v4", "firewall.v6"])
 def test_shut_to_strangers_are_the_ports_that_the_check_tries(name: str) -> None:
-    ports = ports_of(load_inventory(EXAMPLE))
+    ports = _known()
+    assert set(ports_of(load_inventory(EXAMPLE)).tcp) < set(ports.tcp)
     guard = [line for line in _render(name) if line.startswith("-A NETBENCH-GUARD")]
-    found = {"tcp" if "-p tcp" in line else "udp": _ports(line) for line in guard}
-    assert found == {"tcp": sorted(ports.tcp), "udp": sorted(ports.udp)}
+    for protocol in ("tcp", "udp"):
+        rules = [line for line in guard if f"-p {protocol} " in line]
+        assert _ports(*rules) == sorted(getattr(ports, protocol))
     # Forwarded traffic, of containers among themselves say, is none of the firewall's business.
     assert all("--dst-type LOCAL" in line for line in guard)
 
 
 def test_open_to_each_other_host_are_the_same_ports_and_esp() -> None:
-    ports = ports_of(load_inventory(EXAMPLE))
+    ports = _known()
     rules = [line for line in _render("firewall.v4") if line.startswith("-A NETBENCH-OPEN")]
     for peer in ("10.0.0.2", "10.0.0.3"):
         own = [line for line in rules if f"-s {peer}/32 -d 10.0.0.1/32" in line]
-        assert [_ports(line) for line in own[:2]] == [sorted(ports.tcp), sorted(ports.udp)]
-        assert own[2].endswith("-p esp -j ACCEPT")
-        assert len(own) == 3
-    assert len(rules) == 6
+        assert _ports(*(line for line in own if "-p tcp" in line)) == sorted(ports.tcp)
+        assert _ports(*(line for line in own if "-p udp" in line)) == sorted(ports.udp)
+        assert own[-1].endswith("-p esp -j ACCEPT")
+        rules = [line for line in rules if line not in own]
+    # And to the host's own containers, which docker-proxy serves, what is published there.
+    published = [port for port in ports.tcp if port > 15300]
+    for bridge in ("docker+", "br-+"):
+        own = [line for line in rules if f"-i {bridge} -d 10.0.0.1/32 -p tcp" in line]
+        assert _ports(*own) == published
+        rules = [line for line in rules if line not in own]
+    assert rules == []
 
 
 def test_the_last_word_of_the_guard_is_drop_and_only_peers_and_the_host_pass_before() -> None:
     peers = [line for line in _render("firewall.v4") if line.startswith("-A NETBENCH-PEERS")]
-    assert peers == [
+    assert peers[:3] == [
         "-A NETBENCH-PEERS -i lo -j RETURN",
         "-A NETBENCH-PEERS -s 10.0.0.2/32 -d 10.0.0.1/32 -j RETURN",
         "-A NETBENCH-PEERS -s 10.0.0.3/32 -d 10.0.0.1/32 -j RETURN",
-        "-A NETBENCH-PEERS -j DROP",
     ]
+    assert peers[-1] == "-A NETBENCH-PEERS -j DROP"
+    # The host's own containers pass by what is published, and by no port of the swarm's.
+    for bridge in ("docker+", "br-+"):
+        own = [line for line in peers[3:-1] if f"-i {bridge} -d 10.0.0.1/32 -p tcp" in line]
+        assert _ports(*own) == [port for port in _known().tcp if port > 15300]
 
 
 def test_nftables_opens_the_same() -> None:
-    ports = ports_of(load_inventory(EXAMPLE))
-    tcp, udp, esp, forward = _render("firewall.nft")
+    ports = _known()
+    tcp, udp, esp, forward, *own = _render("firewall.nft")
     between = "input ip saddr { 10.0.0.2, 10.0.0.3 } ip daddr 10.0.0.1"
-    assert tcp == f"{between} tcp dport {{ {', '.join(map(str, ports.tcp))} }} accept"
+    assert tcp == f"{between} tcp dport {{ {', '.join(map(str, sorted(ports.tcp)))} }} accept"
     assert udp == f"{between} udp dport {{ {', '.join(map(str, ports.udp))} }} accept"
     assert esp == f"{between} ip protocol esp accept"
-    assert forward.endswith("ct original proto-dst { 15301, 15380 } accept")
+    published = ", ".join(str(port) for port in ports.tcp if port > 15300)
+    assert forward.endswith(f"ct original proto-dst {{ {published} }} accept")
+    assert [line.split()[:3] for line in own] == [
+        [hook, "iifname", f'"{bridge}"']
+        for bridge in ("docker*", "br-*")
+        for hook in ("input", "forward")
+    ]
+    assert all(line.endswith(f"{{ {published} }} accept") for line in own)
 
 
 def test_a_host_alone_opens_nothing() -> None:
@@ -119,10 +158,10 @@ def test_no_rule_names_ssh(name: str) -> None:
 
 
 def test_other_port_bases_are_followed() -> None:
-    guard = next(
-        line for line in _render("firewall.v4", firewall_port_base="20000") if "tcp" in line
-    )
-    assert _ports(guard) == [2377, 7946, 20001, 20080, 20101, 20180]
+    for base in (20000, 64300):
+        lines = _render("firewall.v4", firewall_port_base=str(base))
+        guard = [line for line in lines if line.startswith("-A NETBENCH-GUARD -p tcp")]
+        assert _ports(*guard) == sorted(_known(base).tcp)
 
 
 @pytest.mark.parametrize("play", ["site.yml", "teardown.yml"])

@@ -13,13 +13,14 @@ from bench import drivers, workloads
 from bench.deployment import CLIENT, SERVER, Deployment, Place
 from bench.drivers.base import Driver
 from bench.errors import EngineError, HostUnreachable, ParseError
-from bench.gauges import settings
+from bench.gauges import publishing, settings
 from bench.gauges.attest import Attested, Attestor, bound, complaint
 from bench.gauges.links import parse_links
 from bench.gauges.reading import Reading, Sources
 from bench.gauges.way import Spot, way_of
 from bench.model import Access, Cell, CoreUse, Host, HostPair, Placement
 from bench.plan import make_plan
+from bench.ports import IN_MESH
 from bench.remote.api import Completed, Task
 from bench.remote.fleet import Fleet
 from bench.waypoint import (
@@ -188,7 +189,9 @@ def test_every_driver_describes_each_of_its_paths_from_the_client_on(driver: Dri
             assert set(ends) == {End.CLIENT, End.SERVER}
         for waypoint in path:
             assert (waypoint.by is By.NAME) == bool(waypoint.name)
-        if access in (Access.PUBLISHED_INGRESS, Access.PUBLISHED_INGRESS_OTHER):
+        if access.plain:
+            assert all(one.by in (By.DATA, By.NAME) for one in path if one.end is End.CLIENT)
+        if access in IN_MESH:
             assert any(waypoint.space is Space.INGRESS for waypoint in carrying)
         if access is Access.VIP:
             assert any(waypoint.space is Space.BALANCER for waypoint in carrying)
@@ -547,6 +550,10 @@ LISTENING = (
     "   1: 00000000:3BC5 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1\n"
     "   2: 00000000:3BC6 00000000:0000 01 00000000:00000000 00:00000000 00000000     0        0 1\n"
 )
+PROXIED = (
+    "/usr/sbin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 15301 "
+    "-container-ip 172.19.0.3 -container-port 15201 \n"
+)
 
 
 def test_features_and_routes_are_read() -> None:
@@ -566,32 +573,56 @@ def test_features_and_routes_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("nat", "listeners", "port", "said"),
+    ("nat", "listeners", "proxied", "port", "said"),
     [
-        (NAT, "", 15380, "tcp port 15380 by DNAT to 172.19.0.3:15280, 2 connections so far"),
-        (NAT, "", 15301, "tcp port 15301 by DNAT to 172.19.0.3:15201"),
+        (NAT, "", False, 15380, "tcp port 15380 by DNAT to 172.19.0.3:15280, 2 connections so far"),
+        # An engine without its proxy listens itself, and accepts nothing.
+        (NAT, LISTENING, False, 15301, "tcp port 15301 by DNAT to 172.19.0.3:15201"),
         (
             NAT,
-            "   0: 00000000:3BC5 00000000:0000 0A 00000000:00000000",
+            LISTENING,
+            True,
             15301,
             "tcp port 15301 by DNAT to 172.19.0.3:15201, docker-proxy beside it",
         ),
         (
             "",
             LISTENING,
+            True,
             15301,
-            "tcp port 15301 has a listener (docker-proxy); whether by DNAT, root can tell",
+            "tcp port 15301 by docker-proxy; whether by DNAT, root can tell",
+        ),
+        (
+            "",
+            LISTENING,
+            False,
+            15301,
+            "tcp port 15301 has a listener and no docker-proxy; whether by DNAT, root can tell",
         ),
         (
             NAT,
             LISTENING,
+            True,
             15302,
             "tcp port 15302 has neither a listener nor a DNAT rule that can be read",
         ),
     ],
 )
-def test_how_a_port_is_published(nat: str, listeners: str, port: int, said: str) -> None:
-    assert settings.publication(nat, listeners, port) == said
+def test_how_a_port_is_published(
+    nat: str, listeners: str, port: int, said: str, *, proxied: bool
+) -> None:
+    seen = publishing.Seen(nat, listeners, PROXIED if proxied else "")
+    assert publishing.publication(seen, port) == said
+
+
+def test_whether_an_engine_has_its_userland_proxy_on_is_told_by_its_programs() -> None:
+    on, off = publishing.Seen(NAT, LISTENING, PROXIED), publishing.Seen(NAT, LISTENING, "")
+    assert publishing.publisher(on, (15301, 15380)) == "docker-proxy"
+    assert publishing.publisher(off, (15301, 15380)) == "kernel"
+    assert publishing.publisher(off, (15999,)) == ""
+    # What only names it is no proxy, nor is that of another port.
+    other = f"sh -c grep docker-proxy {PROXIED}"
+    assert publishing.publisher(publishing.Seen(NAT, "", other), (15301,)) == "kernel"
 
 
 def test_settings_are_told_for_every_interface_on_a_path(
@@ -610,7 +641,7 @@ def test_settings_are_told_for_every_interface_on_a_path(
         warmup=0,
         seed=1,
     )
-    facts = settings.path_facts(attestor.locator.fleet, attestor.locator, plan)
+    facts, _ = settings.path_facts(attestor.locator.fleet, attestor.locator, plan)
     found = {(one.driver, one.host, one.where): one for one in facts}
     assert len(found) == len(facts)
     assert not [one for one in facts if "avoided" in one.where]
@@ -621,9 +652,10 @@ def test_settings_are_told_for_every_interface_on_a_path(
     assert found["host", "a", "data interface"].route == "R"
     assert found["host", "a", "data interface"].offloads == {}
     assert found["overlay", "b", "vxlan"].interface == "vxlan0"
-    # One command for each container with an interface on a path, one for each sandbox.
+    # One command for each container with an interface on a path, one for each sandbox, and one for
+    # the proxies of each host.
     asked = [argv for one in boxes.values() for argv in one.asked if "sh" in argv[:3]]
-    assert len(asked) == 2 * (1 + 2 + 2 + 1)
+    assert len(asked) == 2 * (1 + 2 + 2 + 1 + 1)
 
 
 def test_settings_that_cannot_be_read_are_missing(
@@ -642,6 +674,6 @@ def test_settings_that_cannot_be_read_are_missing(
     attestor.prepare(plan)
     for name, one in boxes.items():
         one.fault = EngineError(name, "it is down")
-    facts = settings.path_facts(attestor.locator.fleet, attestor.locator, plan)
+    facts, _ = settings.path_facts(attestor.locator.fleet, attestor.locator, plan)
     assert facts
     assert {(tuple(one.offloads), one.route) for one in facts} == {((), "")}

@@ -1,14 +1,14 @@
 """Choosing addresses and MTU for a run's networks; values as people read them."""
 
 from ipaddress import IPv4Network
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import deploy, drivers
+from bench import drivers, tasks
+from bench.deployment import SERVER, Place
 from bench.drivers.base import SiteHost
 from bench.errors import DeployError
 from bench.model import HostFacts
@@ -126,17 +126,14 @@ def test_tasks_are_waited_for_while_they_get_on(
     monkeypatch: pytest.MonkeyPatch, step: float, seconds: float, *, lost: bool
 ) -> None:
     swarm = SlowSwarm(step)
-    monkeypatch.setattr(deploy, "time", swarm)
-    deployer = object.__new__(deploy._Deployer)
-    deployer.manager = cast("Any", swarm)
-    deployer.order = cast("Any", SimpleNamespace(run="r"))
-    deployer.unavailable = {}
-    places = {name: deploy.Place("host", deploy.SERVER, name) for name in ("one", "two", "three")}
-    running = deployer.await_tasks(places, drivers.known())
+    monkeypatch.setattr(tasks, "time", swarm)
+    unavailable: dict[str, str] = {}
+    places = {name: Place("host", SERVER, name) for name in ("one", "two", "three")}
+    running = tasks.await_tasks(cast("Any", swarm), "r", places, unavailable)
     assert bool(running) is not lost
     assert seconds <= swarm.now < seconds + 2
     if lost:
-        assert "the server's task does not run (starting)" in deployer.unavailable["host"]
+        assert "the server's task does not run (starting)" in unavailable["host"]
 
 
 class RefusingSwarm(SlowSwarm):
@@ -153,17 +150,14 @@ class RefusingSwarm(SlowSwarm):
 
 def test_a_task_that_is_given_up_is_no_reason_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     swarm = RefusingSwarm(5.0)
-    monkeypatch.setattr(deploy, "time", swarm)
-    deployer = object.__new__(deploy._Deployer)
-    deployer.manager = cast("Any", swarm)
-    deployer.order = cast("Any", SimpleNamespace(run="r"))
-    deployer.unavailable = {}
+    monkeypatch.setattr(tasks, "time", swarm)
+    unavailable: dict[str, str] = {}
     places = {
-        name: deploy.Place(driver, deploy.SERVER, name)
+        name: Place(driver, SERVER, name)
         for name, driver in (("one", "host"), ("two", "macvlan"), ("three", "overlay"))
     }
-    running = deployer.await_tasks(places, drivers.known())
+    running = tasks.await_tasks(cast("Any", swarm), "r", places, unavailable)
     assert [place.driver for place in running] == ["host"]
-    assert "no macvlan" in deployer.unavailable["macvlan"]
-    assert "preparing" in deployer.unavailable["overlay"]
+    assert "no macvlan" in unavailable["macvlan"]
+    assert "preparing" in unavailable["overlay"]
     assert swarm.now < 200

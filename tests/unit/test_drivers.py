@@ -1,6 +1,7 @@
 """All drivers and accesses: what is planned, deployed, reached, refused, and why."""
 
 import json
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network
@@ -14,13 +15,14 @@ from bench import capability, drivers, isolation, probe, routes, workloads
 from bench.analysis.display import treatment
 from bench.analysis.likeness import differences
 from bench.capability import Capability
-from bench.deployment import Deployment, mesh_port, mesh_refusal
-from bench.drivers.base import MTU_OPTION, Driver, Site, SiteHost
+from bench.deployment import LINK_NAME, Deployment
+from bench.drivers.base import MTU_OPTION, Driver, NetworkSpec, Site, SiteHost
 from bench.errors import HostError, ParseError, UsageError
 from bench.facts import underlay
 from bench.facts.findings import kernels
 from bench.facts.kernel import KERNEL, parse_lacking
 from bench.facts.network import require_parent
+from bench.gauges import publishing
 from bench.matrix import parse_accesses, refuse_idle, ways
 from bench.model import (
     Access,
@@ -34,12 +36,15 @@ from bench.model import (
     UnderlayPath,
 )
 from bench.plan import make_plan
-from bench.remote.api import Completed, ServiceSpec
+from bench.ports import mesh_port, mesh_refusal
+from bench.remote import wire
+from bench.remote.api import Completed, ContainerSpec, ServiceSpec
 from bench.remote.fake import FakeMachine, FakeWorld
 from bench.remote.fleet import Fleet
 from bench.report import setup
 from bench.site import choose_site, parse_mtu
 from bench.store import StoredRun, load
+from bench.units import NOTHING
 from tests.unit.test_runner import NAMES, go, iperf3_report, world
 
 __all__ = ["world"]
@@ -77,18 +82,17 @@ def test_accesses_and_drivers_that_do_not_go_together_are_refused_with_what_ther
         planned(("bridge",), (Access.VIP,))
 
 
-def planned(names: tuple[str, ...], accesses: tuple[Access, ...], **changes: str) -> Plan:
+def planned(names: tuple[str, ...], accesses: tuple[Access, ...], **changes: object) -> Plan:
     return make_plan(
         NAMES,
         drivers.chosen(names),
         workloads.chosen(("iperf3-tcp",)),
         list(Placement),
-        blocks=1,
+        **{"blocks": 1, **changes},  # type: ignore[arg-type]
         duration=1,
         warmup=0,
         seed=3,
         accesses=accesses,
-        **changes,  # type: ignore[arg-type]
     )
 
 
@@ -319,12 +323,14 @@ def listening(machine: FakeMachine, address: str, port: int) -> bytes:
         if "-client-" in spec.name:
             continue
         at = world.machines[spec.node_id.removeprefix("node-")]
-        if serves(spec, at, address, port):
+        if serves(spec, at, machine, address, port):
             return spec.name.encode()
     return b"nobody"
 
 
-def serves(spec: ServiceSpec, at: FakeMachine, address: str, port: int) -> bool:
+def serves(
+    spec: ServiceSpec, at: FakeMachine, client: FakeMachine, address: str, port: int
+) -> bool:
     on_host = address == at.host.address
     if port in spec.mesh.values():
         # Every node's port leads there, but only of a service whose address is shared out.
@@ -332,7 +338,8 @@ def serves(spec: ServiceSpec, at: FakeMachine, address: str, port: int) -> bool:
         return True
     if spec.network == "host" and on_host and port in {15201, 15280}:
         return True
-    named = address in (spec.name, f"{spec.name}.1.")
+    linked = address == LINK_NAME and "-bridge-default-server-" in spec.name and at is client
+    named = linked or address in (spec.name, f"{spec.name}.1.")
     return (
         named
         or (on_host and port in spec.published.values())
@@ -462,6 +469,98 @@ def test_an_engine_that_refuses_the_lonely_containers_costs_that_driver_alone(
         lonely = trial.cell.driver == "none"
         assert trial.status is (Status.SKIPPED if lonely else Status.COMPLETED)
         assert not lonely or "is refused; it needs nothing but the engine" in trial.reason
+
+
+def test_a_link_that_an_engine_refuses_costs_that_access_alone(
+    hosts: FakeWorld, tmp_path: Path
+) -> None:
+    hosts.machines["c"].refuses_services.add("bridge-default-linked")
+    stored = measured(hosts, tmp_path, planned(("bridge-default",), (Access.LINK, Access.DIRECT)))
+    found = {t.cell.access: t for t in stored.trials if t.cell.driver == "bridge-default"}
+    assert found[Access.DIRECT].status is Status.COMPLETED
+    assert found[Access.LINK].status is Status.SKIPPED
+    assert found[Access.LINK].reason.startswith("c: ")
+
+
+def test_a_link_leads_from_one_container_to_the_other() -> None:
+    links = {"0123abcd": "netbench-server"}
+    spec = ContainerSpec("n", "i", ("sleep",), "bridge", {}, links=links)
+    body = wire.container(spec)["HostConfig"]
+    assert (body["NetworkMode"], body["Links"]) == ("bridge", ["0123abcd:netbench-server"])
+
+
+@pytest.mark.parametrize("kind", ["service", "network"])
+def test_a_name_that_somebody_else_has_is_refused_before_anything_is_made(
+    hosts: FakeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _size: "abc123")
+    names = {"service": "netbench-abc123-bridge-server-1", "network": "netbench-abc123-bridge"}
+    machines = hosts.machines
+    machines["a"].swarm_init("198.18.0.1", {})
+    for name in ("b", "c"):
+        machines[name].swarm_join("198.18.0.9", "198.18.0.1", machines["a"].worker_token())
+        machines["a"].swarm.members[name] = machines[name].host.address
+    if kind == "service":
+        theirs = ServiceSpec(names[kind], "web", (), "host", "node-b", {})
+        machines["a"].create_service(theirs)
+    else:
+        machines["a"].create_network(names[kind], NetworkSpec("overlay", "swarm"), {})
+    swarm = machines["a"].swarm
+    before = dict(swarm.services), dict(swarm.networks)
+    outcome = go(hosts, tmp_path, plan=planned(("bridge",), ()))
+    assert outcome.end.outcome == "failed"
+    assert f"a: there is somebody else's {kind} {names[kind]}, a name" in outcome.end.message
+    # What is theirs is as it was, and nothing of ours was made.
+    assert (dict(swarm.services), dict(swarm.networks)) == before
+    assert outcome.end.outstanding == ()
+
+
+def test_a_parent_that_a_host_does_not_have_ends_the_run_before_anything_is_made(
+    hosts: FakeWorld, tmp_path: Path
+) -> None:
+    machine = hosts.machines["b"]
+    machine.host = replace(machine.host, macvlan_parent="nosuch0")
+    with pytest.raises(HostError, match=r"b: has no interface nosuch0, .*; set it to one of eth0"):
+        go(hosts, tmp_path, plan=planned(("macvlan",), ()))
+    assert not any(one.own or one.swarm for one in hosts.machines.values())
+    # Who does not measure on it is not asked for it.
+    measured(hosts, tmp_path, planned(("overlay",), ()))
+
+
+def test_a_subnet_that_a_host_uses_costs_its_driver_alone_of_which_nothing_is_made(
+    hosts: FakeWorld, tmp_path: Path
+) -> None:
+    theirs = [{"dst": "198.19.4.0/24", "dev": "eth7"}]
+    hosts.machines["c"].commands["ip", "-j", "route", "show"] = json.dumps(theirs)
+    stored = measured(hosts, tmp_path, planned(("macvlan", "overlay"), ()))
+    for trial in stored.trials:
+        overlaps = trial.cell.driver == "macvlan"
+        assert trial.status is (Status.SKIPPED if overlaps else Status.COMPLETED)
+        assert ("198.19.0.0/16 overlaps 198.19.4.0/24, which c uses" in trial.reason) == overlaps
+    assert set(stored.info.networks) == {"host", "overlay"}
+
+
+def test_how_ports_are_published_is_recorded_shown_and_compared(
+    hosts: FakeWorld, tmp_path: Path
+) -> None:
+    proxy = "docker-proxy -proto tcp -host-port 15301 -container-port 15201 \n"
+    listener = "  0: 00000000:3BC5 00000000:0000 0A 00000000:00000000\n"
+    for name in ("a", "c"):
+        hosts.machines[name].commands[publishing.LISTENERS] = listener
+        hosts.machines[name].commands[publishing.PROXIES] = proxy if name == "a" else ""
+    stored = measured(hosts, tmp_path, planned(("bridge",), (), blocks=3))
+    found = {host.name: host.publishing for host in stored.info.hosts}
+    assert found == {"a": "docker-proxy", "b": "", "c": "kernel"}
+    grid = setup.hosts(stored.info.hosts)
+    place = grid.columns.index("Published ports")
+    assert [row.cells[place] for row in grid.rows] == [
+        "docker-proxy (userland-proxy on)",
+        NOTHING,
+        "kernel alone (userland-proxy off)",
+    ]
+    others = tuple(replace(host, publishing="kernel") for host in stored.info.hosts)
+    (said,) = differences(stored.info, replace(stored.info, hosts=others))
+    assert str(said) == "published ports of a: docker-proxy in BASE, kernel in NEW"
 
 
 def test_the_mtu_that_was_asked_for_is_recorded(hosts: FakeWorld, tmp_path: Path) -> None:

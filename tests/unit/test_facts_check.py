@@ -14,15 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench import drivers
 from bench.capability import Capability
 from bench.cli.check import command
-from bench.errors import EngineError, HostError, HostUnreachable, NetbenchError
+from bench.errors import EngineError, HostError, HostUnreachable, NetbenchError, UsageError
 from bench.facts import Report, check, port_probe
 from bench.facts.kernel import KERNEL
 from bench.facts.pairs import sizes
 from bench.facts.preflight import clock_skew, ports_of
 from bench.facts.verdict import judge_path
-from bench.model import Host, Inventory
+from bench.model import Access, Host, Inventory
 from bench.remote.api import Completed, EngineFacts, SwarmState
 from bench.remote.fleet import Fleet
 
@@ -220,6 +221,33 @@ def test_nothing_is_wrong(world: World) -> None:
     assert len(report.ports) == 6 * (len(ports.tcp) + len(ports.udp))
     assert {one.outcome for one in report.ports} == {"open"}
     assert {(one.outcome, one.largest) for one in report.paths} == {("open", 1500)}
+
+
+def test_what_is_asked_for_decides_which_ports_are_tried(world: World) -> None:
+    overlay = drivers.chosen(("overlay",))
+    assert {15301, 15501} & {*ports_of(world.inventory, overlay).tcp} == set()
+    on_host = ports_of(world.inventory, overlay, (Access.PUBLISHED_HOST_PLAIN,))
+    assert {15501, 15580} <= {*on_host.tcp}
+    mesh = ports_of(world.inventory, overlay, (Access.PUBLISHED_INGRESS,))
+    assert {16201, 16280, 16301, 16380, 16401, 16480} <= {*mesh.tcp}
+    assert 16501 not in mesh.tcp
+    world.shut["a", "b", "tcp", 16280] = "blocked"
+    assert world.check().ok
+    asked = check(
+        world.inventory, world.reach, chosen=overlay, accesses=(Access.PUBLISHED_INGRESS,)
+    )
+    assert lines(asked) == [
+        "a -> b: TCP 16280 blocked; open it in b's firewall and in the cloud's security group"
+    ]
+
+
+def test_networks_of_the_hosts_own_that_leave_no_room_are_named(world: World) -> None:
+    crossing = replace(world.inventory, macvlan_subnet="198.18.0.0/15")
+    report = check(crossing, world.reach)
+    assert report.ok
+    assert [(one.where, one.warning) for one in report.problems] == [("macvlan", True)]
+    assert "netbench_macvlan_subnet 198.18.0.0/15 overlaps " in lines(report)[0]
+    assert lines(check(crossing, world.reach, chosen=drivers.chosen(("overlay",)))) == []
 
 
 def test_one_port_in_one_direction(world: World) -> None:
@@ -642,7 +670,10 @@ class Cli:
 
     def __init__(self, world: World, patch: pytest.MonkeyPatch) -> None:
         patch.setattr("bench.inventory.load_inventory", lambda _: world.inventory)
-        patch.setattr("bench.facts.check", lambda inventory: check(inventory, world.reach))
+        patch.setattr(
+            "bench.facts.check",
+            lambda inventory, **asked: check(inventory, world.reach, **asked),
+        )
 
     def __call__(self, *words: str) -> click.testing.Result:
         runner = click.testing.CliRunner()
@@ -680,6 +711,17 @@ def test_table_with_everything_wrong_at_once_fits(cli: Cli, world: World) -> Non
     assert "problem b: no [route] to host; see [/etc/hosts]\n" in done.output
     problems = [line for line in done.output.splitlines() if line.startswith("problem ")]
     assert len(problems) == len(world.check().problems)
+
+
+def test_the_command_checks_what_is_asked_for(cli: Cli, world: World) -> None:
+    world.shut["b", "c", "tcp", 16480] = "blocked"
+    assert cli("--drivers", "overlay", "--access", "vip").return_value == 0
+    done = cli("--drivers", "overlay", "--access", "published-ingress")
+    assert done.return_value == 1
+    assert "b -> c: TCP 16480 blocked" in done.output
+    refused = cli("--drivers", "macvlan", "--access", "vip").exception
+    assert isinstance(refused, UsageError)
+    assert "none of the drivers has the access vip" in str(refused)
 
 
 def test_json_has_everything(cli: Cli, world: World) -> None:

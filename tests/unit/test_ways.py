@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from bench.deployment import BALANCED, CLIENT, SERVER, Deployment, Place
+from bench.deployment import BALANCED, CLIENT, LINKED, SERVER, Deployment, Place
 from bench.errors import EngineError
 from bench.gauges.attest import Attestor
 from bench.gauges.reading import Reading, Sources
@@ -58,6 +58,9 @@ def node(name: str, number: int) -> Node:
         inside[key] = [link("eth0", 5, f"172.17.0.{place}", peer=60 + place)]
         pids[key] = 2000 * number + place
         links.append(link(f"vethd{place}", 60 + place, peer=5, master="docker0"))
+    inside[f"bridge-default-{LINKED}-{name}"] = [link("eth0", 5, "172.17.0.9", peer=63)]
+    pids[f"bridge-default-{LINKED}-{name}"] = 2000 * number + 9
+    links.append(link("vethd3", 63, peer=5, master="docker0"))
     links += [link("docker_gwbridge", 50, "172.18.0.1"), link("docker0", 51, "172.17.0.1")]
     spaces = {
         f"{RUN}/1-{OVERLAY[:10]}": ["br0", "vxlan0"],
@@ -91,6 +94,10 @@ def standing() -> Deployment:
             on = {"bridge": f"172.17.0.{place}"}
             at = Place("bridge-default", end, host)
             tasks[at] = Task(service, "running", "", host, service, on)
+        service = f"bridge-default-{LINKED}-{host}"
+        at = Place("bridge-default", LINKED, host)
+        on = {"bridge": "172.17.0.9"}
+        tasks[at] = Task(service, "running", "", "", service, on, alone=True)
     networks = {
         **plain.networks,
         "overlay-encrypted": {"network": "net-overlay-encrypted"},
@@ -187,6 +194,51 @@ HIDDEN = f"sandbox:{RUN}/1-{SECRET[:10]}"
             ],
         ),
         (
+            "overlay",
+            Access.PUBLISHED_HOST_PLAIN,
+            CROSS,
+            ["a host eth0", "b host eth0", "b pid:2000 eth1"],
+        ),
+        (
+            "overlay",
+            Access.PUBLISHED_INGRESS_PLAIN,
+            CROSS,
+            [
+                "a host eth0",
+                "b host eth0",
+                f"b {SHARED} eth0",
+                f"b {SHARED} eth1",
+                "b pid:2002 eth2",
+            ],
+        ),
+        (
+            "overlay",
+            Access.PUBLISHED_INGRESS_OTHER_PLAIN,
+            CROSS,
+            [
+                "a host docker_gwbridge",
+                f"a {SHARED} eth0",
+                f"a {SHARED} eth1",
+                f"a {MESHED} vxlan0",
+                "a host eth0",
+                "b host eth0",
+                f"b {MESHED} vxlan0",
+                "b pid:2002 eth2",
+            ],
+        ),
+        (
+            "bridge-default",
+            Access.PUBLISHED_HOST_PLAIN,
+            CROSS,
+            ["a host eth0", "b host eth0", "b host docker0", "b pid:4000 eth0"],
+        ),
+        (
+            "bridge-default",
+            Access.LINK,
+            SAME,
+            ["b pid:4009 eth0", "b host vethd3", "b host vethd0", "b pid:4000 eth0"],
+        ),
+        (
             "bridge-default",
             Access.PUBLISHED_HOST,
             SAME,
@@ -252,12 +304,20 @@ def test_names_and_ports_lead_to_the_server_that_is_meant() -> None:
         Access.DNS: ("overlay-server-b", 15280),
         Access.VIP: ("overlay-balanced-b", 15280),
         Access.PUBLISHED_HOST: ("198.18.0.2", 15580),
+        Access.PUBLISHED_HOST_PLAIN: ("198.18.0.2", 15580),
         Access.PUBLISHED_INGRESS: ("198.18.0.2", 16380),
+        Access.PUBLISHED_INGRESS_PLAIN: ("198.18.0.2", 16380),
         Access.PUBLISHED_INGRESS_OTHER: ("198.18.0.1", 16380),
+        Access.PUBLISHED_INGRESS_OTHER_PLAIN: ("198.18.0.1", 16380),
     }
     for access, expected in known.items():
         cell = Cell("overlay", access, CROSS, "http-echo")
         assert standing_now.endpoint(cell, PAIR, 80) == expected
+        own = "host" if access.plain else "overlay"
+        assert standing_now.client(cell, PAIR).service == f"{own}-client-a"
+    cell = Cell("bridge-default", Access.LINK, SAME, "http-echo")
+    assert standing_now.endpoint(cell, PAIR, 80) == ("netbench-server", 15280)
+    assert standing_now.client(cell, PAIR).service == "bridge-default-linked-b"
     # Of a bridge the containers' own names are known, and no services'.
     tasks = dict(standing_now.tasks)
     at = Place("bridge", SERVER, "b")
