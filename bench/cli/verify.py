@@ -35,7 +35,7 @@ ARROW = " -> "
 @click.option(
     "--lab",
     metavar="NAME",
-    help="failover: the hosts are this lab's, so that a host can be cut off: its link down.",
+    help="failover: the hosts are this lab's: one can be cut off, and an engine stopped.",
 )
 @storing
 def command(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench import checks, images
 from bench.checked import Outcome, Verification, failures
-from bench.checks import _faults, _outage, _reach, attach, balance, dns, failover, isolation
+from bench.checks import _faults, _life, _outage, _reach, balance, dns, failover, isolation
 from bench.checks.isolation import ENCRYPTED, TENANT_A, TENANT_B, read_underlay
 from bench.cli.verify import command
 from bench.errors import ParseError, StoreError, UsageError
@@ -376,7 +376,7 @@ def test_each_driver_that_can_is_started_timed_and_ended(
         *("ipvlan-l2", "ipvlan-l3", "none", "overlay-encrypted")
     }
     phases = {one.name for one in report.figures if one.of == "overlay"}
-    assert phases == {*attach._PHASES, "longest first answer"}
+    assert phases == {*_life.PHASES, "longest first answer"}
     assert not {"network made", "network gone"} & {
         one.name for one in report.figures if one.of == "host"
     }
