@@ -398,6 +398,18 @@ def test_a_driver_whose_service_never_answers_fails_and_the_others_are_timed(
     assert "VXLAN in the kernel" in only
 
 
+def test_a_lab_that_is_not_there_or_is_roots_is_refused_before_anything(
+    go: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bench.lab.layout.STATE_ROOT", tmp_path / "none")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    done = go("failover", "--lab", "nowhere")
+    assert "there is no lab nowhere" in str(done.exception)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert "only root" in str(go("failover", "--lab", "nowhere").exception)
+    assert not (tmp_path / "v").exists()
+
+
 def beats(*answered: bool, rate: float = 20.0) -> str:
     return "".join(
         f"{1000 + number / rate:.6f} 900 {'ok x y' if good else 'no late'}\n"
