@@ -3,23 +3,27 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import checks, images
+from bench import checks, images, stage
 from bench.checked import Outcome, Verification, failures
 from bench.checks import _faults, _life, _outage, _reach, balance, dns, failover, isolation
 from bench.checks.isolation import ENCRYPTED, TENANT_A, TENANT_B, read_underlay
 from bench.cli.verify import command
-from bench.errors import ParseError, StoreError, UsageError
+from bench.errors import DeployError, ParseError, StoreError, UsageError
+from bench.model import Host
 from bench.remote import fleet
-from bench.remote.api import Completed, ServiceSpec
+from bench.remote.api import Completed, ServiceSpec, Task
 from bench.remote.fake import FakeMachine, FakeWorld
 from bench.remote.fleet import Fleet
 from bench.store.verification import load_verification
+from bench.swarm import Swarm
 from bench.toolbox.build import Archive
 from tests.unit.checking import Names, Networks, docker, world
 from tests.unit.test_runner import is_clean
@@ -528,3 +532,63 @@ def test_a_lab_host_is_cut_off_and_its_engine_stopped_and_both_undone(
     told = "failover: its engine is stopped, by dns: c: its engine cannot be stopped"
     assert failures(found.checks) == ([f"{told}: no such process"] if code else [])
     assert "its host is cut off, by dns" in {one.group for one in found.checks[0].report.findings}
+
+
+class Starting(FakeMachine):
+    """A manager whose one task is at each look what ``course`` says: its id and state."""
+
+    looks = 0
+
+    def __init__(self, course: Callable[[int], tuple[str, str]]) -> None:
+        super().__init__(Host("a", "198.18.0.1"), FakeWorld(Networks()))
+        self.course = course
+
+    def replicas(self, label: str) -> tuple[Task, ...]:
+        self.looks += 1
+        key, state = self.course(self.looks)
+        return (Task("x", state, "", "node-a", "c", {}, key),)
+
+    def tasks(self, label: str) -> tuple[Task, ...]:
+        return self.replicas(label)
+
+    def addresses(self, container: str) -> dict[str, str]:
+        return {"n": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("course", "seconds", "comes"),
+    [
+        (lambda look: ("t", "running" if look > 40 else f"step {look}"), 200, True),
+        (lambda _look: ("t", "preparing"), 65, False),
+        (lambda look: (f"t{look}", "starting"), 320, False),
+    ],
+    ids=["gets on", "is stuck", "begins anew for ever"],
+)
+def test_tasks_are_waited_for_while_they_get_on(
+    course: Callable[[int], tuple[str, str]],
+    seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    comes: bool,
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
+    clock.sleep = lambda _seconds: setattr(clock, "now", clock.now + 5.0)
+    monkeypatch.setattr(stage, "time", clock)
+    monkeypatch.setattr(stage, "MOST_TASKS", 50)
+    at = stage.Stage(
+        fleet=Fleet({"a": Starting(course)}),
+        ready=cast("Any", None),
+        swarm=Swarm("a", {"a": "node-a"}),
+        run="r",
+        check="c",
+        port_base=1,
+        keep=lambda *_: "",
+        say=lambda _line: None,
+    )
+    if comes:
+        assert at.running({"x": 1})["x"][0].addresses == {"n": "10.0.0.1"}
+    else:
+        with pytest.raises(DeployError, match="x does not come to 1 running tasks"):
+            at.running({"x": 1})
+    assert clock.now == pytest.approx(seconds, abs=10)
