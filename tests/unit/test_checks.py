@@ -1,5 +1,6 @@
 """The checks of `netbench verify` on hosts in memory: what they find, and that they can fail."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from bench import checks, images, stage
 from bench.checked import Outcome, Verification, failures
 from bench.checks import _faults, _life, _outage, _reach, balance, dns, failover, isolation
 from bench.checks.isolation import ENCRYPTED, TENANT_A, TENANT_B, read_underlay
+from bench.cli.report import command as report_command
 from bench.cli.verify import command
 from bench.errors import DeployError, ParseError, StoreError, UsageError
 from bench.model import Host
@@ -98,6 +100,20 @@ def test_networks_that_keep_to_the_rules_pass(
     # What the first tenant's containers reached of what they tried, network by network.
     words = next(line.split() for line in done.output.splitlines() if line.startswith("tenant-a"))
     assert words == ["tenant-a", "27/27", "0/36", "0/36", "0/36", "36/36", "0/48", "0/36"]
+
+
+def test_what_was_found_is_shown_again(
+    go: Callable[..., Result], names: Names, tmp_path: Path
+) -> None:
+    before = go("balance").output
+    again = CliRunner().invoke(report_command, [str(tmp_path / "v")])
+    assert again.exit_code == 0
+    table = before[before.rindex("balance: how") : before.index("balance: passed")]
+    assert table in again.output
+    whole = CliRunner().invoke(report_command, [str(tmp_path / "v"), "--json"])
+    assert json.loads(whole.output)["checks"][0]["outcome"] == "passed"
+    pages = CliRunner().invoke(report_command, [str(tmp_path / "v"), "--csv", "-"])
+    assert "have no pages and no samples" in str(pages.exception)
 
 
 def test_a_leak_is_named_and_fails(
