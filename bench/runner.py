@@ -14,17 +14,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
 
-from bench import __version__, cleanup, drivers, pinning, workloads
+from bench import __version__, cleanup, drivers, workloads
 from bench.calibration import calibrate
 from bench.deploy import deploy
 from bench.deployment import Deployment, Order
 from bench.errors import NetbenchError, StoreError
-from bench.facts import gather
 from bench.gauges.attest import Attestor
 from bench.gauges.picture import pictures
 from bench.gauges.settings import path_facts
 from bench.gauges.way import Way
-from bench.ground import Ground, prepare
 from bench.isolation import prove, summary
 from bench.model import (
     Checkout,
@@ -37,6 +35,7 @@ from bench.model import (
     Trial,
 )
 from bench.plan import calibrations, round_of
+from bench.preparation import Ready, prepare
 from bench.probe import Path, probe, refuse_without_baseline
 from bench.remote.fleet import Fleet
 from bench.signals import interrupted_once, uninterrupted
@@ -107,7 +106,13 @@ class _Run:
         claim(path)
         self.progress.stage("connecting")
         with connect() as fleet:
-            ready = self.prepare(fleet)
+            ready = prepare(
+                fleet,
+                self.request.inventory,
+                self.plan,
+                self.request.image,
+                self.progress.stage,
+            )
             info = self.info(ready)
             with closing(RunWriter(path, info)) as writer, interrupted_once(self.progress.stage):
                 outcome, message, crash = self.guarded(fleet, writer, info, ready)
@@ -122,23 +127,7 @@ class _Run:
             raise crash
         return Outcome(path, end, self.counts)
 
-    def prepare(self, fleet: Fleet) -> Ground:
-        self.progress.stage("reading the hosts' facts")
-        facts = fleet.each(gather)
-        cpus = {name: found.cpus for name, found in facts.items()}
-        pinning.refuse(pinning.parse(self.plan.pin), cpus)
-        chosen = drivers.chosen(tuple(dict.fromkeys(cell.driver for cell in self.plan.cells)))
-        return prepare(
-            fleet,
-            self.request.inventory,
-            facts,
-            chosen,
-            self.progress.stage,
-            mtu=self.plan.mtu,
-            image=self.request.image,
-        )
-
-    def info(self, ready: Ground) -> RunInfo:
+    def info(self, ready: Ready) -> RunInfo:
         names = dict.fromkeys(cell.workload for cell in self.plan.cells)
         known = {name: workloads.named(name) for name in names}
         return RunInfo(
@@ -159,7 +148,7 @@ class _Run:
         )
 
     def guarded(
-        self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ground
+        self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ready
     ) -> tuple[str, str, BaseException | None]:
         """Measure; whatever ends that becomes the run's outcome and message. A fault of netbench's
         own is handed back, to be raised once the hosts are clean."""
@@ -173,7 +162,7 @@ class _Run:
             return "failed", f"{type(fault).__name__}: {fault}", fault
         return "finished", message, None
 
-    def measure(self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ground) -> str:
+    def measure(self, fleet: Fleet, writer: RunWriter, info: RunInfo, ready: Ready) -> str:
         """Set everything up and run the blocks; returns why they ended, if not all planned ran."""
         self.progress.stage("forming the swarm")
         addresses = {name: facts.data_address for name, facts in ready.facts.items()}

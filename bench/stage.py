@@ -15,13 +15,15 @@ from functools import partial
 from bench import labels
 from bench.drivers.base import NetworkSpec, Site
 from bench.errors import DeployError, EngineError, HostError
-from bench.ground import Ground
 from bench.model import HostFacts
+from bench.preparation import Ready
 from bench.remote.api import Completed, Labelled, Machine, ServiceSpec, Task
 from bench.remote.fleet import Fleet
 from bench.swarm import Swarm
 
-RUNNING_WITHIN = 90.0
+# For as long as no task gets any further, until this many tasks have come and gone.
+RUNNING_WITHIN = 60.0
+MOST_TASKS = 500
 GONE_WITHIN = 30.0
 POLL = 0.1
 # How far above the port base the checks' own servers listen (TCP and UDP).
@@ -39,7 +41,7 @@ class Stage:
     where somebody can."""
 
     fleet: Fleet
-    ground: Ground
+    ready: Ready
     swarm: Swarm
     run: str
     check: str
@@ -53,15 +55,15 @@ class Stage:
 
     @property
     def facts(self) -> Mapping[str, HostFacts]:
-        return self.ground.facts
+        return self.ready.facts
 
     @property
     def site(self) -> Site:
-        return self.ground.site
+        return self.ready.site
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        return tuple(self.ground.facts)
+        return tuple(self.ready.facts)
 
     @property
     def manager(self) -> Machine:
@@ -112,7 +114,7 @@ class Stage:
         full = self.named(name)
         return ServiceSpec(
             name=full,
-            image=self.ground.image.name,
+            image=self.ready.image.name,
             command=("netbench-serve", *command),
             network=network,
             node_id=self.swarm.node_ids[host] if host else "",
@@ -142,23 +144,30 @@ class Stage:
         return self.running({spec.name: spec.replicas for spec in specs})
 
     def tasks(self) -> dict[str, tuple[Task, ...]]:
-        """The tasks of this check's services that run, by service, as their manager knows them."""
-        found: dict[str, list[Task]] = {}
-        for task in self.manager.engine.replicas(labels.selector(self.run)):
-            if task.state == "running":
-                found.setdefault(task.service, []).append(task)
-        return {name: tuple(tasks) for name, tasks in found.items()}
+        """The tasks of this run's services that run, by service, as their manager knows them."""
+        return _running(self.manager.engine.replicas(labels.selector(self.run)))
 
     def running(self, wanted: Mapping[str, int]) -> dict[str, tuple[Task, ...]]:
-        """Wait until each service has as many running tasks; those, with their addresses."""
+        """Wait until each service has as many running tasks; those, with their addresses.
+
+        Waits for as long as tasks get on, as a slow host starts one after the other. Raises
+        DeployError, naming a service that does not come to its tasks.
+        """
         deadline = time.monotonic() + RUNNING_WITHIN
+        reached: dict[str, str] = {}
         while True:
-            found = self.tasks()
+            every = self.manager.engine.replicas(labels.selector(self.run))
+            found = _running(every)
             late = [name for name, count in wanted.items() if len(found.get(name, ())) != count]
             if not late:
                 return {
                     name: self.addressed(found[name]) for name, count in wanted.items() if count
                 }
+            states = {task.task_id: task.state for task in every}
+            if set(states.items()) - set(reached.items()) and len(reached) <= MOST_TASKS:
+                # New tasks of a service that fails again and again are no getting on for ever.
+                reached |= states
+                deadline = time.monotonic() + RUNNING_WITHIN
             if time.monotonic() > deadline:
                 raise DeployError(self._late(late[0], wanted[late[0]]), "see `netbench check`")
             time.sleep(POLL)
@@ -228,3 +237,11 @@ class Stage:
                     break
                 time.sleep(POLL)
         self.services.clear()
+
+
+def _running(tasks: Sequence[Task]) -> dict[str, tuple[Task, ...]]:
+    found: dict[str, tuple[Task, ...]] = {}
+    for task in tasks:
+        if task.state == "running":
+            found[task.service] = (*found.get(task.service, ()), task)
+    return found

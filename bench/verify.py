@@ -17,8 +17,8 @@ from bench.checked import FORMAT, Checked, Report, Verification, outcome_of
 from bench.checks.base import Check
 from bench.errors import HostUnreachable, NetbenchError, StoreError
 from bench.facts import gather
-from bench.ground import Ground, prepare
 from bench.model import Inventory
+from bench.preparation import Ready, settle
 from bench.remote.fleet import Fleet
 from bench.signals import interrupted_once, uninterrupted
 from bench.stage import Cut, Stage
@@ -62,14 +62,14 @@ def verify(
     say("connecting")
     with connect() as fleet:
         say("reading the hosts' facts")
-        ground = prepare(fleet, asked.inventory, fleet.each(gather), (), say, image=asked.image)
+        ready = settle(fleet, asked.inventory, fleet.each(gather), (), say, image=asked.image)
         writer = VerificationWriter(path)
         done: list[Checked] = []
         crash: BaseException | None = None
         ending, message = "finished", ""
         with interrupted_once(say):
             try:
-                _run_checks(asked, fleet, ground=ground, run=run, writer=writer, done=done, say=say)
+                _run_checks(asked, fleet, ready=ready, run=run, writer=writer, done=done, say=say)
             except KeyboardInterrupt:
                 ending, message = "interrupted", "interrupted"
             except NetbenchError as fault:
@@ -85,8 +85,8 @@ def verify(
             created=now.isoformat(timespec="seconds"),
             netbench=__version__,
             command=asked.command,
-            hosts=tuple(ground.facts.values()),
-            image=ground.image.facts,
+            hosts=tuple(ready.facts.values()),
+            image=ready.image.facts,
             checks=tuple(done),
             ending=ending,
             message=message,
@@ -102,22 +102,22 @@ def _run_checks(
     asked: Asked,
     fleet: Fleet,
     *,
-    ground: Ground,
+    ready: Ready,
     run: str,
     writer: VerificationWriter,
     done: list[Checked],
     say: Callable[[str], None],
 ) -> None:
     say("forming the swarm")
-    addresses = {name: facts.data_address for name, facts in ground.facts.items()}
+    addresses = {name: facts.data_address for name, facts in ready.facts.items()}
     swarm: Swarm = form(fleet, addresses, run)
-    site = replace(ground.site, swarm_elsewhere=swarm.elsewhere)
-    ground = replace(ground, site=site)
+    site = replace(ready.site, swarm_elsewhere=swarm.elsewhere)
+    ready = replace(ready, site=site)
     for check in asked.checks:
         say(f"check {check.name}: {check.title}")
         stage = Stage(
             fleet=fleet,
-            ground=ground,
+            ready=ready,
             swarm=swarm,
             run=run,
             check=check.name,

@@ -32,7 +32,7 @@ ENCRYPTED = Net("encrypted", Kind.OVERLAY)
 BOTH = "both-tenants"
 
 # For how long what should work is tried again, and how long one try may take (seconds).
-SETTLED_WITHIN = 20.0
+SETTLED_WITHIN = 40.0
 PATIENCE = 4
 # The capture: how long, when in it the datagrams are sent, and how many.
 LOOKS, BEFORE, SAID = 7, 3.0, 50

@@ -25,12 +25,16 @@ def command(run: Path, *, as_json: bool, csv: str | None, out: Path | None) -> N
     """Table, charts and pages of a stored run.
 
     RUN is a run's folder, or a folder of runs, of which the newest is taken (default: results).
-    With --json or --csv no pages are written.
+    With --json or --csv no pages are written. Of a folder that `netbench verify` made, what its
+    checks found is shown.
     """
     if as_json and csv == "-":
         raise UsageError("--json and --csv - both want standard output", "give --csv a file")
     if out is not None and (as_json or csv):
         raise UsageError("--out is for the pages, which --json and --csv leave out")
+    if (run / "verify.json").is_file():
+        _show_checks(run, as_json=as_json, pages=out is not None or csv is not None)
+        return
     from bench.analysis.summary import summarise
     from bench.store import load
 
@@ -65,6 +69,24 @@ def command(run: Path, *, as_json: bool, csv: str | None, out: Path | None) -> N
     click.echo(f"        {paths.markdown}")
     for chart in paths.charts:
         click.echo(f"Chart:  {chart.png}")
+
+
+def _show_checks(folder: Path, *, as_json: bool, pages: bool) -> None:
+    """What stored checks found."""
+    from bench.cli.verify import show
+    from bench.report import console
+    from bench.store.verification import load_verification
+
+    if pages:
+        raise UsageError(f"{folder} holds checks: they have no pages and no samples")
+    found = load_verification(folder)
+    if as_json:
+        click.echo((folder / "verify.json").read_text())
+        return
+    for checked in found.checks:
+        show(console(), checked)
+    told = f"{found.ending}: {found.message}" if found.message else found.ending
+    click.echo(f"{found.run}, {found.created}: {told}")
 
 
 def _write_csv(text: str, path: str) -> None:

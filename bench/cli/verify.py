@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -35,7 +36,7 @@ ARROW = " -> "
 @click.option(
     "--lab",
     metavar="NAME",
-    help="failover: the hosts are this lab's, so that a host can be cut off: its link down.",
+    help="failover: the hosts are this lab's: one can be cut off, and an engine stopped.",
 )
 @storing
 def command(
@@ -93,11 +94,14 @@ def command(
 
 
 def _cutting(lab: str | None) -> Callable[[str, bool], None] | None:
-    """What cuts a lab's host off. Raises LabError where there is no such lab."""
+    """What cuts a lab's host off. Raises LabError where there is no such lab, or only root may."""
     if lab is None:
         return None
+    from bench.errors import LabError
     from bench.lab.link import cut, look
 
+    if os.geteuid() != 0:
+        raise LabError("only root can cut a lab's host off", "run this as root, or leave --lab out")
     look(lab)
     return lambda host, off: cut(lab, host, off=off)
 

@@ -215,13 +215,24 @@ def _run(argv: Words) -> str | None:
 
 
 def cut(name: str, host: str, *, off: bool) -> None:
-    """Take a host's link off the switch, controller's traffic and all, or put it on again.
+    """Have a host of a lab of namespaces hear nothing and say nothing but to the controller, as if
+    its link were down; or put it on again.
 
-    It is not recorded: whoever cuts a link puts it on again. Raises LabError.
+    It is not recorded: whoever cuts a host off puts it on again. Raises LabError.
     """
     lab = look(name)
     (chosen,) = _chosen(lab, [host])
-    port, _ = _names(lab, chosen)
-    words = (find("ip"), "link", "set", "dev", port, "down" if off else "up")
-    if fault := _run((*_switch(lab), *words)):
-        raise _refused(chosen, words, fault)
+    first = processes.firsts(lab.name).get(chosen)
+    if lab.machines is not None or first is None:
+        why = "is a virtual machine" if lab.machines is not None else "is not running"
+        raise LabError(f"{chosen} {why}: it cannot be cut off", "use a lab of namespaces")
+    enter, control = (find("nsenter"), f"--net=/proc/{first}/ns/net", "--"), f"{lab.controller}"
+    for chain, *match in (
+        ("INPUT", "-i", DATA_INTERFACE, "!", "-s", control),
+        ("OUTPUT", "-o", DATA_INTERFACE, "!", "-d", control),
+        ("FORWARD", "-i", DATA_INTERFACE),
+        ("FORWARD", "-o", DATA_INTERFACE),
+    ):
+        words = (find("iptables"), "-w", "-I" if off else "-D", chain, *match, "-j", "DROP")
+        if fault := _run((*enter, *words)):
+            raise LabError(f"{chosen}: `{' '.join(words)}`: {' '.join(fault.split())}")

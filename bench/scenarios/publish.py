@@ -15,10 +15,11 @@ class PublishScenario(Scenario):
     title = "a web service behind a published port, reached from outside its host"
     lesson = (
         "the price of the mapping (a bridge, and NAT to the published port) against the same "
-        "server with no mapping, on the host's own network"
+        "server with no mapping, on the host's own network: by a plain client, and by one that is "
+        "a container itself"
     )
     drivers = ("bridge",)
-    accesses = (Access.PUBLISHED_HOST,)
+    accesses = (Access.PUBLISHED_HOST_PLAIN, Access.PUBLISHED_HOST)
     placements = (Placement.CROSS_HOST,)
     hosts = 2
     least = 2

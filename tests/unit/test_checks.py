@@ -1,25 +1,31 @@
 """The checks of `netbench verify` on hosts in memory: what they find, and that they can fail."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import checks, images
+from bench import checks, images, stage
 from bench.checked import Outcome, Verification, failures
-from bench.checks import _faults, _outage, _reach, attach, balance, dns, failover, isolation
+from bench.checks import _faults, _life, _outage, _reach, balance, dns, failover, isolation
 from bench.checks.isolation import ENCRYPTED, TENANT_A, TENANT_B, read_underlay
+from bench.cli.report import command as report_command
 from bench.cli.verify import command
-from bench.errors import ParseError, StoreError, UsageError
+from bench.errors import DeployError, ParseError, StoreError, UsageError
+from bench.model import Host
 from bench.remote import fleet
-from bench.remote.api import Completed, ServiceSpec
+from bench.remote.api import Completed, ServiceSpec, Task
 from bench.remote.fake import FakeMachine, FakeWorld
 from bench.remote.fleet import Fleet
 from bench.store.verification import load_verification
+from bench.swarm import Swarm
 from bench.toolbox.build import Archive
 from tests.unit.checking import Names, Networks, docker, world
 from tests.unit.test_runner import is_clean
@@ -94,6 +100,20 @@ def test_networks_that_keep_to_the_rules_pass(
     # What the first tenant's containers reached of what they tried, network by network.
     words = next(line.split() for line in done.output.splitlines() if line.startswith("tenant-a"))
     assert words == ["tenant-a", "27/27", "0/36", "0/36", "0/36", "36/36", "0/48", "0/36"]
+
+
+def test_what_was_found_is_shown_again(
+    go: Callable[..., Result], names: Names, tmp_path: Path
+) -> None:
+    before = go("balance").output
+    again = CliRunner().invoke(report_command, [str(tmp_path / "v")])
+    assert again.exit_code == 0
+    table = before[before.rindex("balance: how") : before.index("balance: passed")]
+    assert table in again.output
+    whole = CliRunner().invoke(report_command, [str(tmp_path / "v"), "--json"])
+    assert json.loads(whole.output)["checks"][0]["outcome"] == "passed"
+    pages = CliRunner().invoke(report_command, [str(tmp_path / "v"), "--csv", "-"])
+    assert "have no pages and no samples" in str(pages.exception)
 
 
 def test_a_leak_is_named_and_fails(
@@ -376,7 +396,7 @@ def test_each_driver_that_can_is_started_timed_and_ended(
         *("ipvlan-l2", "ipvlan-l3", "none", "overlay-encrypted")
     }
     phases = {one.name for one in report.figures if one.of == "overlay"}
-    assert phases == {*attach._PHASES, "longest first answer"}
+    assert phases == {*_life.PHASES, "longest first answer"}
     assert not {"network made", "network gone"} & {
         one.name for one in report.figures if one.of == "host"
     }
@@ -396,6 +416,18 @@ def test_a_driver_whose_service_never_answers_fails_and_the_others_are_timed(
     (only,) = failures(stored(tmp_path).checks)
     assert only.startswith("attach: overlay: a: `netbench-ask first` in netbench-")
     assert "VXLAN in the kernel" in only
+
+
+def test_a_lab_that_is_not_there_or_is_roots_is_refused_before_anything(
+    go: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bench.lab.layout.STATE_ROOT", tmp_path / "none")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    done = go("failover", "--lab", "nowhere")
+    assert "there is no lab nowhere" in str(done.exception)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert "only root" in str(go("failover", "--lab", "nowhere").exception)
+    assert not (tmp_path / "v").exists()
 
 
 def beats(*answered: bool, rate: float = 20.0) -> str:
@@ -516,3 +548,63 @@ def test_a_lab_host_is_cut_off_and_its_engine_stopped_and_both_undone(
     told = "failover: its engine is stopped, by dns: c: its engine cannot be stopped"
     assert failures(found.checks) == ([f"{told}: no such process"] if code else [])
     assert "its host is cut off, by dns" in {one.group for one in found.checks[0].report.findings}
+
+
+class Starting(FakeMachine):
+    """A manager whose one task is at each look what ``course`` says: its id and state."""
+
+    looks = 0
+
+    def __init__(self, course: Callable[[int], tuple[str, str]]) -> None:
+        super().__init__(Host("a", "198.18.0.1"), FakeWorld(Networks()))
+        self.course = course
+
+    def replicas(self, label: str) -> tuple[Task, ...]:
+        self.looks += 1
+        key, state = self.course(self.looks)
+        return (Task("x", state, "", "node-a", "c", {}, key),)
+
+    def tasks(self, label: str) -> tuple[Task, ...]:
+        return self.replicas(label)
+
+    def addresses(self, container: str) -> dict[str, str]:
+        return {"n": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("course", "seconds", "comes"),
+    [
+        (lambda look: ("t", "running" if look > 40 else f"step {look}"), 200, True),
+        (lambda _look: ("t", "preparing"), 65, False),
+        (lambda look: (f"t{look}", "starting"), 320, False),
+    ],
+    ids=["gets on", "is stuck", "begins anew for ever"],
+)
+def test_tasks_are_waited_for_while_they_get_on(
+    course: Callable[[int], tuple[str, str]],
+    seconds: float,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    comes: bool,
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    clock.monotonic = lambda: clock.now
+    clock.sleep = lambda _seconds: setattr(clock, "now", clock.now + 5.0)
+    monkeypatch.setattr(stage, "time", clock)
+    monkeypatch.setattr(stage, "MOST_TASKS", 50)
+    at = stage.Stage(
+        fleet=Fleet({"a": Starting(course)}),
+        ready=cast("Any", None),
+        swarm=Swarm("a", {"a": "node-a"}),
+        run="r",
+        check="c",
+        port_base=1,
+        keep=lambda *_: "",
+        say=lambda _line: None,
+    )
+    if comes:
+        assert at.running({"x": 1})["x"][0].addresses == {"n": "10.0.0.1"}
+    else:
+        with pytest.raises(DeployError, match="x does not come to 1 running tasks"):
+            at.running({"x": 1})
+    assert clock.now == pytest.approx(seconds, abs=10)

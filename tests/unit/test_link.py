@@ -262,22 +262,26 @@ def test_what_is_set_replaces_what_was(inventory: Path, monkeypatch: pytest.Monk
     assert all(said.startswith(("nsenter --net=/proc/77/", "/")) for said in once)
 
 
-def test_a_link_is_cut_at_the_switch_and_put_on_again(
+def test_a_host_is_cut_off_from_all_but_the_controller_and_put_on_again(
     inventory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = Kernel()
     monkeypatch.setattr(link, "_run", kernel)
+    monkeypatch.setattr(processes, "firsts", lambda _: {SWITCH: 77, "lab2": 78})
     link.cut("lab", "lab2", off=True)
+    cut = list(kernel.told)
+    assert all(said.startswith("nsenter --net=/proc/78/ns/net -- iptables -w -I ") for said in cut)
+    assert "INPUT -i eth0 ! -s 198.18.7.254 -j DROP" in cut[0]
+    kernel.told.clear()
     link.cut("lab", "lab2", off=False)
-    assert kernel.told == [
-        f"nsenter --net=/proc/77/ns/net -- ip link set dev port2 {state}"
-        for state in ("down", "up")
-    ]
+    assert kernel.told == [said.replace(" -I ", " -D ") for said in cut]
     with pytest.raises(UsageError, match="no host nobody"):
         link.cut("lab", "nobody", off=True)
-    monkeypatch.setattr(link, "_run", Kernel("port1"))
-    with pytest.raises(LabError, match="lab1"):
+    with pytest.raises(LabError, match="lab1 is not running"):
         link.cut("lab", "lab1", off=True)
+    monkeypatch.setattr(link, "_run", Kernel("FORWARD"))
+    with pytest.raises(LabError, match="lab2: `iptables"):
+        link.cut("lab", "lab2", off=True)
 
 
 def test_an_inventory_that_was_removed_stays_away(

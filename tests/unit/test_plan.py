@@ -119,9 +119,7 @@ def test_one_host_can_only_be_measured_on_itself() -> None:
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(UsageError, match="unknown driver 'calico'; known are: bridge, bridge-d"):
         drivers.chosen(("calico",))
-    with pytest.raises(
-        UsageError, match="unknown workload 'ftp'; known are: http-echo, http-op"
-    ):
+    with pytest.raises(UsageError, match="unknown workload 'ftp'; known are: http-echo, http-op"):
         workloads.chosen(("ftp",))
 
 
