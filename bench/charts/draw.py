@@ -49,7 +49,7 @@ def draw(summary: Summary, folder: Path, uses: Sequence[CpuUse] = ()) -> tuple[C
     charts = []
     with settings():
         for name, title, alt, figure in _figures(summary, uses):
-            stem = re.sub(r"[^A-Za-z0-9.-]+", "_", name)
+            stem = re.sub(r"[^A-Za-z0-9.-]+", "-", name)
             chart = Chart(title, alt, folder / f"{stem}.png", folder / f"{stem}.svg")
             _save(figure, chart)
             charts.append(chart)

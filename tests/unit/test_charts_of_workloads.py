@@ -116,5 +116,5 @@ def test_both_are_drawn_into_files(run: StoredRun, summary: Summary, tmp_path: P
     swept = charts["iperf3-tcp-throughput-by-streams.png"]
     assert swept.alt.startswith("streams 1: ")
     assert swept.png.stat().st_size > 10_000
-    assert charts["iperf3-tcp-cpu_per_gb.png"].title == "CPU time per GB by kind (iperf3-tcp)"
-    assert "iperf3-tcp_streams_4-throughput.png" in charts
+    assert charts["iperf3-tcp-cpu-per-gb.png"].title == "CPU time per GB by kind (iperf3-tcp)"
+    assert "iperf3-tcp-streams-4-throughput.png" in charts
