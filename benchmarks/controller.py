@@ -49,7 +49,8 @@ def main() -> None:
         lab = ("--name", "bench", "--inventory", inventory)
         try:
             rows.append(("`netbench lab up`, three hosts", f"{netbench('lab', 'up', *lab):.1f} s"))
-            run = ("run", "-i", inventory, "--out", folder, "--seed", "1")
+            two = ("--workloads", "iperf3-tcp,http-echo")
+            run = ("run", "-i", inventory, "--out", folder, "--seed", "1", *two)
             # The first run ships the image: afterwards the lab is warm.
             netbench(*run, "--name", "cold", "--blocks", "1", "--duration", "1", "--warmup", "0")
             netbench(

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from bench import workloads
 from bench.analysis.cpu import CpuUse
 from bench.analysis.display import absence, scale_for, treatment
 from bench.analysis.summary import Summary
@@ -48,7 +49,7 @@ def draw(summary: Summary, folder: Path, uses: Sequence[CpuUse] = ()) -> tuple[C
     charts = []
     with settings():
         for name, title, alt, figure in _figures(summary, uses):
-            stem = re.sub(r"[^A-Za-z0-9.-]+", "_", name)
+            stem = re.sub(r"[^A-Za-z0-9.-]+", "-", name)
             chart = Chart(title, alt, folder / f"{stem}.png", folder / f"{stem}.svg")
             _save(figure, chart)
             charts.append(chart)
@@ -83,7 +84,9 @@ def _sweeps(summary: Summary) -> Iterator[tuple[str, str, str, Figure]]:
     names = list(dict.fromkeys(cell.workload for cell in summary.cells))
     for sweep in sweeps(names):
         first = next(iter(sweep.names.values()))
-        for metric in (metric for workload, metric in summary.headlines if workload == first):
+        plain = {one.name: one for one in workloads.known()[sweep.family].metrics}
+        for leading in (metric for workload, metric in summary.headlines if workload == first):
+            metric = plain.get(leading.name, leading)
             figure = against(summary, sweep, metric)
             if figure is not None:
                 by = sweep.parameter.name

@@ -21,6 +21,8 @@ from bench.workloads.base import Parameter
 
 # A line needs as many values of the parameter.
 FEWEST = 2
+# How far the lines of a panel stand aside of each other, in doublings, for their whiskers.
+_ASIDE = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Sweep:
 
     @property
     def name(self) -> str:
+        """The workload's, without the parameter."""
         return ":".join(filter(None, (self.family, self.others)))
 
 
@@ -66,7 +69,9 @@ def against(summary: Summary, sweep: Sweep, metric: Metric) -> Figure | None:
     for placement in summary.placements:
         lines: dict[str, dict[int, CellSummary]] = {}
         for value, name in sweep.names.items():
-            for row in drivers_only(summary.rows(name, placement, metric)):
+            own = _named(summary, name, metric)
+            rows = summary.rows(name, placement, own) if own else ()
+            for row in drivers_only(rows):
                 if row.median is not None:
                     lines.setdefault(treatment(row.cell), {})[value] = row
         if any(len(points) >= FEWEST for points in lines.values()):
@@ -78,11 +83,15 @@ def against(summary: Summary, sweep: Sweep, metric: Metric) -> Figure | None:
     scale, look = scale_for(metric.unit, [row.median for row in every]), looks(summary)
     all_axes = chart.subplots(1, len(panels), squeeze=False)[0]
     for axes, (placement, lines) in zip(all_axes, panels.items(), strict=True):
-        for label, points in lines.items():
-            _line(axes, points, scale, look[next(iter(points.values())).cell], label)
+        for place, (label, points) in enumerate(lines.items()):
+            aside = 2 ** (_ASIDE * (place - (len(lines) - 1) / 2))
+            style = look[next(iter(points.values())).cell]
+            _line(axes, [value * aside for value in points], list(points.values()), scale, style)
+            axes.containers[-1].set_label(label)
         _values(axes, list(sweep.names))
-        axes.set_xlabel(f"{sweep.parameter.name}: {sweep.parameter.title}")
+        axes.set_xlabel(sweep.parameter.title)
         axes.set_ylabel(f"{metric.title} ({scale.unit})")
+        axes.margins(y=0.12)
         axes.set_ylim(bottom=0)
         panel_title(axes, placement.value)
         axes.legend(loc="best", handlelength=3.5, fontsize=9)
@@ -92,16 +101,22 @@ def against(summary: Summary, sweep: Sweep, metric: Metric) -> Figure | None:
     return chart
 
 
+def _named(summary: Summary, workload: str, metric: Metric) -> Metric | None:
+    """The metric of that name, whose title says of which workload it is."""
+    every = (row.metric for row in summary.cells if row.workload == workload)
+    return next((one for one in every if one.name == metric.name), None)
+
+
 def _line(
-    axes: Axes, points: Mapping[int, CellSummary], scale: Scale, look: Look, label: str
+    axes: Axes, places: Sequence[float], rows: Sequence[CellSummary], scale: Scale, look: Look
 ) -> None:
-    medians = [scale.apply(row.median or 0.0) for row in points.values()]
+    medians = [scale.apply(row.median or 0.0) for row in rows]
     reach: list[tuple[float, float]] = []
-    for row, median in zip(points.values(), medians, strict=True):
+    for row, median in zip(rows, medians, strict=True):
         low, high = row.ci or (row.median or 0.0, row.median or 0.0)
         reach.append((max(0.0, median - scale.apply(low)), max(0.0, scale.apply(high) - median)))
     axes.errorbar(
-        *(list(points), medians),
+        *(places, medians),
         yerr=[[low for low, _ in reach], [high for _, high in reach]],
         color=look.color,
         linestyle=look.line,
@@ -110,7 +125,6 @@ def _line(
         markeredgecolor="white",
         linewidth=1.8,
         capsize=4,
-        label=label,
     )
 
 

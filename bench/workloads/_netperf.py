@@ -8,6 +8,7 @@ whatever publishes it.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from bench.errors import ParseError
 from bench.model import Better, Measurement, Metric, Sample
@@ -22,9 +23,9 @@ RATE, UNITS, ELAPSED = "THROUGHPUT", "THROUGHPUT_UNITS", "ELAPSED_TIME"
 SENT, RECEIVED = "LOCAL_BYTES_SENT", "LOCAL_BYTES_RECVD"
 MEAN = "MEAN_LATENCY"
 LATENCIES = {
-    "P50_LATENCY": Metric("latency_p50", "s", Better.LOWER, "latency p50"),
-    "P90_LATENCY": Metric("latency_p90", "s", Better.LOWER, "latency p90"),
-    "P99_LATENCY": Metric("latency_p99", "s", Better.LOWER, "latency p99", headline=True),
+    "P50_LATENCY": Metric("latency_p50", "s", Better.LOWER, "p50"),
+    "P90_LATENCY": Metric("latency_p90", "s", Better.LOWER, "p90"),
+    "P99_LATENCY": Metric("latency_p99", "s", Better.LOWER, "p99", headline=True),
 }
 NUMBERS = (RATE, ELAPSED, MEAN, *LATENCIES, SENT, RECEIVED)
 _LINE = re.compile(r"([A-Z0-9_]+)=(.*)")
@@ -118,9 +119,22 @@ class Netperf(Workload):
         )
 
 
-def cost(rate: Metric, name: str, title: str) -> Cost:
+def rate(name: str, title: str) -> Metric:
+    """What a test counts a second."""
+    return Metric(name, "1/s", Better.HIGHER, title, headline=True)
+
+
+def cost(rate: Metric) -> Cost:
     """The CPU time of 1,000 of what ``rate`` counts."""
+    name = f"cpu_per_k{rate.name.removesuffix('s')}"
+    title = f"CPU time per 1,000 {rate.title}"
     return Cost(Metric(name, "s/k", Better.LOWER, title), rate.name, amount=1000.0)
+
+
+def metrics(rate: Metric, cost: Cost, one: str) -> tuple[Metric, ...]:
+    """All that a test yields; ``one`` is what its latencies are of."""
+    latencies = (replace(metric, title=f"{one} {metric.title}") for metric in LATENCIES.values())
+    return (rate, *latencies, cost.metric)
 
 
 def _said(output: ToolOutput) -> str:

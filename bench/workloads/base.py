@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Self
 
-from bench.errors import ParseError, UsageError
-from bench.model import Measurement, Metric, Sample
+from bench.errors import UsageError
+from bench.model import Measurement, Metric
+from bench.workloads._pairs import FASTEST, SLOWEST, together
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +111,6 @@ class Cost:
 
 
 PAIRS = Parameter("pairs", 1, range(1, 9), "client-server pairs at once on the same hosts")
-# What is told of several pairs besides their sum: the rates of two of them.
-SLOWEST, FASTEST = "slowest_pair", "fastest_pair"
 
 
 class Workload(ABC):
@@ -164,6 +162,11 @@ class Workload(ABC):
             told = [f"{name}={value}" for name, value in kept.items()]
             made.name = ":".join((made.name, *told))
             made.title = f"{made.title}; {', '.join(told)}"
+            # Charts and tables have the metrics of several workloads side by side.
+            titles = f"({', '.join(told)})"
+            made.metrics = tuple(
+                replace(one, title=f"{one.title} {titles}") for one in made.metrics
+            )
         if made.pairs > 1:
             rate = next(one for one in made.metrics if one.name == made.cost.rate)
             made.metrics = (
@@ -214,48 +217,5 @@ class Workload(ABC):
         """What was measured. Raises ParseError, saying why, for anything but a full success."""
 
     def together(self, outputs: Sequence[ToolOutput]) -> Measurement:
-        """What the clients of one or more pairs measured at once, each with an output of its own.
-
-        Of several, rates and counts are summed and times those of the slowest pair. The payload is
-        the first pair's: its interfaces are the ones that are watched. Raises ParseError where any
-        of them is not a full success.
-        """
-        each = [self._of_pair(number, outputs) for number in range(len(outputs))]
-        first, *others = each
-        if not others:
-            return first
-        units = {metric.name: metric.unit for metric in self.metrics}
-        rates = [
-            one.value for found in each for one in found.samples if one.metric == self.cost.rate
-        ]
-        return Measurement(
-            samples=(
-                *(
-                    Sample(name, max(values) if units[name] == "s" else math.fsum(values))
-                    for name, values in _by_metric(each).items()
-                ),
-                Sample(SLOWEST, min(rates)),
-                Sample(FASTEST, max(rates)),
-            ),
-            intervals=tuple(
-                replace(rows[0], value=math.fsum(row.value for row in rows))
-                for rows in zip(*(found.intervals for found in each), strict=False)
-            ),
-            payload=first.payload,
-        )
-
-    def _of_pair(self, number: int, outputs: Sequence[ToolOutput]) -> Measurement:
-        try:
-            return self.parse(outputs[number])
-        except ParseError as fault:
-            if len(outputs) == 1:
-                raise
-            raise ParseError(f"pair {number + 1} of {len(outputs)}: {fault}") from None
-
-
-def _by_metric(each: Sequence[Measurement]) -> dict[str, list[float]]:
-    found: dict[str, list[float]] = {}
-    for measured in each:
-        for sample in measured.samples:
-            found.setdefault(sample.metric, []).append(sample.value)
-    return found
+        """What the clients of one or more pairs measured at once (see `bench.workloads._pairs`)."""
+        return together(self, outputs)

@@ -52,7 +52,9 @@ class Iperf3Tcp(Workload):
     def having(self, chosen: Mapping[str, int | str]) -> Self:
         made = super().having(chosen)
         if made.value(DIRECTION.name) == BOTH:
-            made.metrics = (*made.metrics[:2], THERE, BACK, *made.metrics[2:])
+            told = made.metrics[0].title.removeprefix(THROUGHPUT.title)
+            ways = (replace(one, title=one.title + told) for one in (THERE, BACK))
+            made.metrics = (*made.metrics[:2], *ways, *made.metrics[2:])
         return made
 
     def server(self, address: str, port: int) -> tuple[str, ...]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from bench.model import Better, Metric
-from bench.workloads._netperf import LATENCIES, Netperf, cost
-
-RATE = Metric("transactions", "1/s", Better.HIGHER, "transactions", headline=True)
+from bench.workloads._netperf import Netperf, cost, metrics, rate
 
 
 class TcpRr(Netperf):
@@ -13,9 +10,9 @@ class TcpRr(Netperf):
     title = "TCP transactions on one connection (netperf TCP_RR)"
     test = "TCP_RR"
     noun = "a response"
-    rate = RATE
-    cost = cost(RATE, "cpu_per_ktransaction", "CPU time per 1,000 transactions")
-    metrics = (RATE, *LATENCIES.values(), cost.metric)
+    rate = rate("transactions", "TCP transactions")
+    cost = cost(rate)
+    metrics = metrics(rate, cost, "TCP transaction")
 
 
 WORKLOAD = TcpRr()

@@ -5,8 +5,7 @@ netperf sends no datagram again: one that is lost is waited for until the end, a
 
 from __future__ import annotations
 
-from bench.workloads._netperf import LATENCIES, Netperf, cost
-from bench.workloads.tcp_rr import RATE
+from bench.workloads._netperf import Netperf, cost, metrics, rate
 
 
 class UdpRr(Netperf):
@@ -15,9 +14,9 @@ class UdpRr(Netperf):
     test = "UDP_RR"
     noun = "a datagram"
     udp = True
-    rate = RATE
-    cost = cost(RATE, "cpu_per_ktransaction", "CPU time per 1,000 transactions")
-    metrics = (RATE, *LATENCIES.values(), cost.metric)
+    rate = rate("transactions", "UDP transactions")
+    cost = cost(rate)
+    metrics = metrics(rate, cost, "UDP transaction")
 
 
 WORKLOAD = UdpRr()

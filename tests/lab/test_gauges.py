@@ -20,7 +20,18 @@ from tests.lab.conftest import Ended
 
 pytestmark = pytest.mark.lab
 
-SHAPE = ("--drivers", "overlay", "--blocks", "1", "--duration", "1", "--warmup", "1")
+SHAPE = (
+    "--workloads",
+    "iperf3-tcp,http-echo",
+    "--drivers",
+    "overlay",
+    "--blocks",
+    "1",
+    "--duration",
+    "1",
+    "--warmup",
+    "1",
+)
 SEVERAL = pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a single CPU cannot be split")
 
 

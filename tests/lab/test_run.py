@@ -18,7 +18,8 @@ from tests.lab.conftest import NETBENCH, Ended, once_more_if_stale
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("sound_engines"), once_more_if_stale]
 
-QUICK = ("--blocks", "1", "--duration", "1", "--warmup", "0", "--seed", "5", "--no-aa")
+BOTH = ("--workloads", "iperf3-tcp,http-echo")
+QUICK = (*BOTH, "--blocks", "1", "--duration", "1", "--warmup", "0", "--seed", "5", "--no-aa")
 # Enough to have something of every kind on the hosts, and to take a while if nothing ends it.
 LONG = (
     "--drivers",
@@ -45,9 +46,9 @@ def ended(
     netbench: Callable[..., Ended],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Ended, Path]:
-    """A run of two blocks of everything there is."""
+    """A run of two blocks of bulk TCP and HTTP over the usual drivers."""
     out = tmp_path_factory.mktemp("results")
-    words = ("--blocks", "2", "--duration", "1", "--warmup", "1", "--seed", "11")
+    words = (*BOTH, "--blocks", "2", "--duration", "1", "--warmup", "1", "--seed", "11")
     return netbench("run", "-i", lab_inventory, "--out", out, *words), out
 
 
@@ -400,7 +401,8 @@ def test_plan_prints_the_matrix_and_touches_nothing(
     lab_inventory: Path, netbench: Callable[..., Ended], before: str, footprint: Callable[[], str]
 ) -> None:
     done = netbench(
-        *("plan", "-i", lab_inventory, "--drivers", "overlay", "--blocks", "3", "--out", "/nowhere")
+        *("plan", "-i", lab_inventory, *BOTH, "--drivers", "overlay", "--blocks", "3"),
+        *("--out", "/nowhere"),
     )
     assert done.code == 0, done.err
     assert "9 cells x 3 blocks = 27 trials" in done.out

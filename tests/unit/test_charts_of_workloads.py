@@ -48,8 +48,11 @@ def test_a_line_for_each_driver_with_a_point_for_each_number_of_streams(summary:
     for axes in chart.axes:
         assert axes.get_ylim()[0] == 0
         lines = [line for line in axes.get_lines() if line.get_marker() in "os"]
-        assert [list(line.get_xdata()) for line in lines] == [[1, 4, 16]] * 2  # type: ignore[arg-type]
-    assert {"host", "overlay", "streams: streams at once"} <= {*texts(chart)}
+        assert len(lines) == 2
+        for line in lines:
+            # A little aside of the value, so that one driver's whiskers do not cover another's.
+            assert list(line.get_xdata()) == pytest.approx([1, 4, 16], rel=0.1)  # type: ignore[arg-type]
+    assert {"host", "overlay", "streams at once"} <= {*texts(chart)}
 
 
 @pytest.mark.parametrize(
@@ -113,5 +116,5 @@ def test_both_are_drawn_into_files(run: StoredRun, summary: Summary, tmp_path: P
     swept = charts["iperf3-tcp-throughput-by-streams.png"]
     assert swept.alt.startswith("streams 1: ")
     assert swept.png.stat().st_size > 10_000
-    assert charts["iperf3-tcp-cpu_per_gb.png"].title == "CPU time per GB by kind (iperf3-tcp)"
-    assert "iperf3-tcp_streams_4-throughput.png" in charts
+    assert charts["iperf3-tcp-cpu-per-gb.png"].title == "CPU time per GB by kind (iperf3-tcp)"
+    assert "iperf3-tcp-streams-4-throughput.png" in charts

@@ -110,7 +110,7 @@ def test_the_html_stands_alone(reported: tuple[StoredRun, ReportPaths]) -> None:
     assert "@import" not in text
     assert "url(" not in text
     sources = [attributes for tag, attributes in page.tags if tag == "img"]
-    assert len(sources) == len(reported[1].charts) == 4
+    assert len(sources) == len(reported[1].charts) == 6
     for attributes in sources:
         assert (attributes["src"] or "").startswith("data:image/svg+xml;base64,")
         assert attributes["alt"]
@@ -141,7 +141,7 @@ def test_the_markdown_has_whole_tables_and_pictures_that_exist(
     text = paths.markdown.read_text()
     for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text):
         assert (paths.folder / picture).stat().st_size > 10_000
-    assert text.count("![") == 4
+    assert text.count("![") == 6
     rendered = MarkdownIt("commonmark").enable("table").render(text)
     page = Page(rendered)
     # Overviews, flags, results, latencies, CPU; then method, hosts, tools, networks, paths.

@@ -31,7 +31,18 @@ ROOT = Path(__file__).parents[2]
 NAME = "vmbare"
 LONG = 1800.0
 DRIVERS = {"host", "bridge", "overlay", "macvlan"}
-QUICK = ("--blocks", "1", "--duration", "1", "--warmup", "0", "--seed", "5")
+QUICK = (
+    "--workloads",
+    "iperf3-tcp,http-echo",
+    "--blocks",
+    "1",
+    "--duration",
+    "1",
+    "--warmup",
+    "0",
+    "--seed",
+    "5",
+)
 
 # All that the playbooks could have touched, as text. Packages' own caches and logs are not looked
 # at, nor sysctls that count or come from a random source.

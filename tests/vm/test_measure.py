@@ -12,7 +12,18 @@ from tests.vm.conftest import Machines
 pytestmark = pytest.mark.vm
 
 # Emulated processors are slow, not idle: a trial must be long enough for some requests.
-QUICK = ("--blocks", "1", "--duration", "2", "--warmup", "1", "--seed", "5")
+QUICK = (
+    "--workloads",
+    "iperf3-tcp,http-echo",
+    "--blocks",
+    "1",
+    "--duration",
+    "2",
+    "--warmup",
+    "1",
+    "--seed",
+    "5",
+)
 LONG = 1800.0
 
 

@@ -1,0 +1,54 @@
+"""The workloads on real engines: through networks of their own, published ports and names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.model import Status
+from bench.store import StoredRun, load
+from tests.lab.conftest import Ended
+
+pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("sound_engines")]
+
+NAMES = (
+    *("tcp-rr:size=1024", "udp-rr", "tcp-crr", "tcp-rr:pairs=2"),
+    *("iperf3-tcp:streams=4", "iperf3-tcp:direction=both", "iperf3-tcp:pairs=2"),
+    *("http-echo:connection=new", "http-echo:body=65536"),
+)
+
+
+@pytest.fixture(scope="module")
+def stored(
+    lab_inventory: Path, netbench: Callable[..., Ended], tmp_path_factory: pytest.TempPathFactory
+) -> StoredRun:
+    out = tmp_path_factory.mktemp("workloads")
+    words = ("--drivers", "bridge,overlay,none", "--workloads", ",".join(NAMES), "--no-aa")
+    done = netbench(
+        *("run", "-i", lab_inventory, "--out", out, "--name", "r", *words),
+        *("--blocks", "1", "--duration", "1", "--warmup", "1"),
+    )
+    assert done.code == 0, done.err
+    return load(out / "r")
+
+
+def test_every_workload_is_measured_on_every_path(stored: StoredRun) -> None:
+    failed = {str(one.cell): one.reason for one in stored.trials if one.status is Status.FAILED}
+    assert failed == {}
+    skipped = {one.cell.driver for one in stored.trials if one.status is Status.SKIPPED}
+    # There netperf takes no address, and two pairs would share one namespace.
+    assert skipped == {"none"}
+    assert {one.cell.workload for one in stored.trials} == {*NAMES}
+
+
+def test_pairs_are_summed_and_cost_is_told_of_each(stored: StoredRun) -> None:
+    for trial in stored.trials:
+        found = {one.metric: one.value for one in trial.samples}
+        if trial.status is not Status.COMPLETED:
+            continue
+        assert any(name.startswith("cpu_per_") for name in found), trial.cell
+        if trial.cell.workload == "tcp-rr:pairs=2":
+            both = found["slowest_pair"] + found["fastest_pair"]
+            assert found["transactions"] == pytest.approx(both)
