@@ -95,7 +95,7 @@ class UdpStream(Workload):
 
     def parse(self, output: ToolOutput) -> Measurement:
         """From what netbench-udp-search printed. The result is that of the paced step of the
-        highest rate which lost no more than it may; whatever arrived in any step is payload, and
+        highest goodput which lost no more than it may; whatever arrived in any step is payload, and
         work."""
         tried = list(_tried(output))
         paced = [one for one in tried if one.step.paced]
@@ -130,9 +130,10 @@ def _division(duration: int) -> tuple[int, int]:
 
 
 def _best(paced: Sequence[_Tried], limit: float) -> _Tried | None:
-    """The step of the highest rate that lost no more than the share ``limit``."""
+    """The step of the highest goodput that lost no more than the share ``limit``: what is let
+    through with some loss is then never below what is without."""
     kept = [one for one in paced if one.step.loss <= limit and one.step.goodput > 0]
-    return max(kept, key=lambda one: one.step.offered, default=None)
+    return max(kept, key=lambda one: one.step.goodput, default=None)
 
 
 def _tried(output: ToolOutput) -> Iterator[_Tried]:
