@@ -5,10 +5,8 @@ JSON object. It leaves no file, process or interface behind. What cannot be read
 said in ``unread``.
 """
 
-import array
 import contextlib
 import ctypes
-import fcntl
 import glob
 import http.client
 import json
@@ -27,10 +25,8 @@ Jsons = List[Json]  # noqa: UP006  # for Python 3.6
 DOCKER = "/var/run/docker.sock"
 SANDBOXES = "/run/docker/netns"
 CLONE_NEWNET = 0x40000000
-# From linux/ip_vs.h, linux/ethtool.h and linux/sockios.h.
+# From linux/ip_vs.h.
 IP_VS_SO_GET_TIMEOUT = 64 + 1024 + 64 + 6
-SIOCETHTOOL = 0x8946
-FEATURES = {"tx-checksum": 0x16, "tso": 0x1E, "gso": 0x23}
 
 
 def look(config: "Json") -> "Json":
@@ -38,15 +34,12 @@ def look(config: "Json") -> "Json":
     unread: list[str] = []
     wrong = _checksums()
     dropped = _conntrack_drops()
-    interface = config["interface"]
     found = {
         "networks": _try(unread, "Docker's networks", _networks, []),
         "files": _try(unread, "the engine's open files", _files, []),
         "conntrack": _conntrack(),
         "balancers": _try(unread, "IPVS", _balancers, []),
         "keepalive": _number("/proc/sys/net/ipv4/tcp_keepalive_time"),
-        "queueing": _queueing(interface),
-        "offloads": _try(unread, "offloads", lambda: _offloads(interface), {}),
     }
     # While nothing of the doctor's own is at work.
     before = _cores()
@@ -208,24 +201,6 @@ def _networks() -> "Jsons":
                 "mtu": int(size) if size.isdigit() else None,
             }
         )
-    return found
-
-
-def _queueing(interface: str) -> "list[str]":
-    """What holds packets back when they leave the interface, as tc names it."""
-    text = _run("tc", "qdisc", "show", "dev", interface)
-    holding = re.compile(r"qdisc (tbf|htb|netem|hfsc|cake)")
-    return [line.strip() for line in text.splitlines() if holding.match(line)]
-
-
-def _offloads(interface: str) -> "dict[str, bool]":
-    found = {}
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ask:
-        for name, command in FEATURES.items():
-            value = array.array("B", struct.pack("II", command, 0))
-            request = struct.pack("16sP", interface.encode(), value.buffer_info()[0])
-            fcntl.ioctl(ask, SIOCETHTOOL, request)
-            found[name] = bool(struct.unpack("II", value.tobytes())[1])
     return found
 
 

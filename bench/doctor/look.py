@@ -31,9 +31,12 @@ HOST = Script(
 PEERS = Script(
     "bench.doctor", "peer_probe.py", "the doctor's tries", "nothing was tried from {host}"
 )
+BULK = Script(
+    "bench.doctor", "bulk_probe.py", "the doctor's bulk data", "no rate of {host}'s is known"
+)
 # How long hosts are looked at (seconds), how long one sends bulk data and by which intervals it is
 # counted, and how many pairs do so at most.
-LOOK_FOR, SEND_FOR, INTERVAL, MOST_FLOWS = 3.0, 1.5, 0.1, 12
+LOOK_FOR, SEND_FOR, INTERVAL, MOST_FLOWS = 3.0, 2.0, 0.2, 12
 WITHIN = 40.0
 # What engines call their bridges and cables.
 _CONTAINERS = ("docker", "br-", "veth")
@@ -169,9 +172,11 @@ def _flows(fleet: Fleet, places: Mapping[str, Place], report: Report) -> Iterabl
             "interval": INTERVAL,
         }
         try:
-            PEERS.run(fleet[target], "serve", config, WITHIN)
-            told = PEERS.run(fleet[source], "send", config, WITHIN)
-            yield Flow(source, target, INTERVAL, msgspec.convert(told["bytes"], tuple[int, ...]))
+            BULK.run(fleet[target], "serve", config, WITHIN)
+            told = BULK.run(fleet[source], "send", config, WITHIN)
+            taken = msgspec.convert(told["bytes"], tuple[int, ...])
+            kernel = msgspec.convert(told["kernel"], float)
+            yield Flow(source, target, INTERVAL, taken, kernel)
         except (NetbenchError, KeyError, msgspec.ValidationError) as fault:
             yield Flow(source, target, INTERVAL, fault=str(fault))
             if isinstance(fault, HostUnreachable):

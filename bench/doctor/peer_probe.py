@@ -1,14 +1,12 @@
 """The part of the doctor that tries a host's peers: one file, standard library, Python 3.6 on.
 
-It is sent over standard input to ``python3 - MODE CONFIG`` and has three modes:
-
-``look``   routes, echo requests and ARP to all peers, and a question to each name server;
-``serve``  takes bulk data from one peer in the background and returns once it listens;
-``send``   sends bulk data to a peer and says how much of it the peer took in each interval.
-
-Each mode takes a JSON object and prints one. It leaves no file, process or interface behind.
+It is sent over standard input to ``python3 - look CONFIG``, looks at the data interface, tries
+routes, echo requests and ARP to all peers and asks each name server, and prints a JSON object. It
+leaves no file, process or interface behind.
 """
 
+import array
+import fcntl
 import json
 import os
 import random
@@ -26,9 +24,10 @@ Jsons = List[Json]  # noqa: UP006  # for Python 3.6
 
 NOWHERE = "netbench-doctor.invalid"
 PINGS = 12
-CHUNK = 1 << 18
-# From linux/if_ether.h and linux/if_packet.h.
+# From linux/if_ether.h, linux/if_packet.h, linux/sockios.h and linux/ethtool.h.
 ETH_P_ARP, SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 0x0806, 263, 1, 1
+SIOCETHTOOL = 0x8946
+FEATURES = {"tx-checksum": 0x16, "tso": 0x1E, "gso": 0x23}
 
 
 def look(config: "Json") -> "Json":
@@ -49,7 +48,18 @@ def look(config: "Json") -> "Json":
             for one, route, arp, ping in zip(peers, routes, arps, pings)
         ]
         resolvers = [name.result() for name in names]
-    return {"peers": found, "resolvers": resolvers, "unread": unread}
+    offloads = {}
+    try:
+        offloads = _offloads(config["interface"])
+    except OSError as fault:
+        unread.append("offloads: " + _words(fault))
+    return {
+        "peers": found,
+        "resolvers": resolvers,
+        "queueing": _queueing(config["interface"]),
+        "offloads": offloads,
+        "unread": unread,
+    }
 
 
 def _words(fault: OSError) -> str:
@@ -178,64 +188,23 @@ def _resolver(server: str) -> "Json":
     return {"server": server, "outcome": outcome, "seconds": time.monotonic() - began}
 
 
-def serve(config: "Json") -> "Json":
-    """Listen for one peer's bulk data; a child process takes it and tells the peer."""
-    server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind((config["address"], config["port"]))
-    server.listen(1)
-    server.settimeout(config["seconds"] + 10)
-    if os.fork() == 0:
-        os.setsid()
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for standard in (0, 1, 2):
-            os.dup2(nowhere, standard)
-        try:
-            _take(server, config)
-        finally:
-            os._exit(0)
-    return {"listening": True}
+def _queueing(interface: str) -> "list[str]":
+    """What holds packets back when they leave the interface, as tc names it."""
+    text = _run("tc", "qdisc", "show", "dev", interface)
+    holding = re.compile(r"qdisc (tbf|htb|netem|hfsc|cake)")
+    return [line.strip() for line in text.splitlines() if holding.match(line)]
 
 
-def _take(server: socket.socket, config: "Json") -> None:
-    peer, _ = server.accept()
-    peer.settimeout(config["seconds"] + 5)
-    began = time.monotonic()
-    taken: list[int] = []
-    while True:
-        part = peer.recv(CHUNK)
-        if not part:
-            break
-        place = int((time.monotonic() - began) / config["interval"])
-        taken += [0] * (place + 1 - len(taken))
-        taken[place] += len(part)
-    peer.sendall(json.dumps({"bytes": taken}).encode())
-    peer.close()
-
-
-def send(config: "Json") -> "Json":
-    """Send for ``seconds``; what the peer took by ``interval`` (seconds), in bytes."""
-    peer = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    peer.settimeout(5)
-    peer.connect((config["address"], config["port"]))
-    # Little in stock: what waits here says nothing of the link.
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 19)
-    peer.settimeout(config["seconds"] + 5)
-    data = bytes(CHUNK)
-    ends = time.monotonic() + config["seconds"]
-    while time.monotonic() < ends:
-        peer.sendall(data)
-    peer.shutdown(socket.SHUT_WR)
-    said = b""
-    while True:
-        part = peer.recv(65536)
-        if not part:
-            break
-        said += part
-    taken: Json = json.loads(said.decode())
-    return taken
+def _offloads(interface: str) -> "dict[str, bool]":
+    found = {}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ask:
+        for name, command in FEATURES.items():
+            value = array.array("B", struct.pack("II", command, 0))
+            request = struct.pack("16sP", interface.encode(), value.buffer_info()[0])
+            fcntl.ioctl(ask, SIOCETHTOOL, request)
+            found[name] = bool(struct.unpack("II", value.tobytes())[1])
+    return found
 
 
 if __name__ == "__main__":
-    MODES = {"look": look, "serve": serve, "send": send}
-    sys.stdout.write(json.dumps(MODES[sys.argv[1]](json.loads(sys.argv[2]))) + "\n")
+    sys.stdout.write(json.dumps(look(json.loads(sys.argv[2]))) + "\n")

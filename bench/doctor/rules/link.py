@@ -10,10 +10,12 @@ from bench.doctor.seen import Flow
 from bench.units import human
 
 # A shaped link is steady; one whose interface carries this much more is not used up by it.
-STEADY, MORE = 0.2, 1.3
+STEADY, MORE = 0.25, 1.3
 # Links that are as steady and faster than this are hardly told from processors at their limit.
 FASTEST = 2.5e9
 FEWEST_RATES = 5
+# Where the kernel of either end fills this share of a core, it may be the processor's limit.
+KERNEL = 0.6
 LOST, FAR = 2, 0.005
 
 
@@ -56,36 +58,35 @@ class Links(Rule):
                     )
 
     def _shaped(self, seen: Examination) -> Iterable[Finding]:
-        limits: dict[str, list[str]] = {}
-        rates = {}
+        # By what is said of the links: the pairs and what they carried.
+        held: dict[tuple[bool, str], dict[str, float]] = {}
         for flow in seen.flows:
             ends = (seen.places.get(flow.source), seen.places.get(flow.target))
-            said = [end.emulated for end in ends if end and end.emulated]
+            emulated = [end.emulated for end in ends if end and end.emulated]
             speeds = [end.speed for end in ends if end and end.speed]
-            # Where it is known to be held to a rate, it need not be seen to be steady.
-            rate = median(flow.rates) if said and flow.rates else _steady(flow)
             speed = min(speeds, default=None)
+            # Where it is known to be held to a rate, it need not be seen to be steady.
+            rate = median(flow.rates) if emulated and flow.rates else _steady(flow)
             # A link that carries all that it is said to is not held back, and one that carries far
             # more than it was made for is not held back either.
-            if not rate or (speed and (rate > MORE * speed if said else speed < MORE * rate)):
+            if not rate or (speed and (rate > MORE * speed if emulated else speed < MORE * rate)):
                 continue
-            key = f"{flow.source} -> {flow.target}"
-            rates[key] = rate
-            about = f"one TCP connection carried {human(rate, 'bit/s')}"
-            if said:
-                about += f"; the inventory says of the link: {said[0]}"
-            else:
-                about += " in every tenth of a second"
-            if speeds and not said:
-                about += f"; the interface is said to carry {human(min(speeds), 'bit/s')}"
-            limits.setdefault(about, []).append(key)
-        for evidence, pairs in limits.items():
+            about = f" in every {flow.interval:g} s"
+            if emulated:
+                about = f"; the inventory says of the link: {emulated[0]}"
+            elif speed:
+                about += f"; the interface is said to carry {human(speed, 'bit/s')}"
+            pair = f"{flow.source} -> {flow.target}"
+            held.setdefault((bool(emulated), about), {})[pair] = rate
+        for (known, about), rates in held.items():
+            low, high = (human(find(rates.values()), "bit/s") for find in (min, max))
+            carried = low if low == high else f"{low} to {high}"
             yield self.finding(
-                ", ".join(pairs),
-                f"the link is held to about {human(rates[pairs[0]], 'bit/s')}: no network driver "
-                "gets more through it",
-                Sure.CERTAIN if "inventory says" in evidence else Sure.LIKELY,
-                evidence,
+                ", ".join(rates),
+                f"the link is held to about {human(median(rates.values()), 'bit/s')}: no network "
+                "driver gets more through it",
+                Sure.CERTAIN if known else Sure.LIKELY,
+                f"one TCP connection carried {carried}{about}",
                 "see what the machine's size or its provider allows, and switches' and "
                 "hypervisors' limits",
             )
@@ -94,7 +95,7 @@ class Links(Rule):
 def _steady(flow: Flow) -> float | None:
     """The rate (bit/s) of a transfer that some limit other than the processors' seems to hold."""
     rates = sorted(flow.rates)
-    if len(rates) < FEWEST_RATES:
+    if len(rates) < FEWEST_RATES or flow.kernel >= KERNEL:
         return None
     middle = median(rates)
     # An interval more or less may be off: the reader is not always waiting.
