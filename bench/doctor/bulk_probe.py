@@ -43,7 +43,7 @@ def serve(config: "Json") -> "Json":
 def _take(server: socket.socket, config: "Json") -> None:
     peer, _ = server.accept()
     peer.settimeout(config["seconds"] + 5)
-    before, began = _cores(), time.monotonic()
+    before, began = _spent(), time.monotonic()
     taken: list[int] = []
     while True:
         part = peer.recv(CHUNK)
@@ -52,7 +52,7 @@ def _take(server: socket.socket, config: "Json") -> None:
         place = int((time.monotonic() - began) / config["interval"])
         taken += [0] * (place + 1 - len(taken))
         taken[place] += len(part)
-    told = {"bytes": taken, "kernel": _kernel(before, _cores())}
+    told = {"bytes": taken, "load": _load(before)}
     peer.sendall(json.dumps(told).encode())
     peer.close()
 
@@ -66,7 +66,7 @@ def send(config: "Json") -> "Json":
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 19)
     peer.settimeout(config["seconds"] + 5)
     data = bytes(CHUNK)
-    before = _cores()
+    before = _spent()
     ends = time.monotonic() + config["seconds"]
     while time.monotonic() < ends:
         peer.sendall(data)
@@ -78,23 +78,27 @@ def send(config: "Json") -> "Json":
             break
         said += part
     taken: Json = json.loads(said.decode())
-    taken["kernel"] = max(taken["kernel"], _kernel(before, _cores()))
+    taken["load"] = max(taken["load"], _load(before))
     return taken
 
 
-def _cores() -> "list[list[int]]":
+def _spent() -> "list[float]":
+    """The clock, this process's CPU seconds, and each core's ticks in interrupts and in all."""
     with open("/proc/stat") as file:
-        lines = [line.split() for line in file]
-    return [list(map(int, line[1:9])) for line in lines if re.match(r"cpu\d", line[0])]
+        lines = [line.split() for line in file if re.match(r"cpu\d", line)]
+    ticks = [list(map(int, line[1:9])) for line in lines]
+    found = [time.monotonic(), time.process_time()]
+    for core in ticks:
+        found += [core[5] + core[6], sum(core)]
+    return found
 
 
-def _kernel(before: "list[list[int]]", after: "list[list[int]]") -> float:
-    """The largest share of a core's time that its kernel took, interrupts included."""
-    shares = [0.0]
-    for old, new in zip(before, after):
-        spent = [max(0, there - here) for here, there in zip(old, new)]
-        shares.append((spent[2] + spent[5] + spent[6]) / max(1, sum(spent)))
-    return max(shares)
+def _load(before: "list[float]") -> float:
+    """The share of a core that this process took since then, or interrupts on one core if more:
+    work of others on the host is not meant."""
+    passed = [max(0.0, new - old) for old, new in zip(before, _spent())]
+    interrupts = [part / whole for part, whole in zip(passed[2::2], passed[3::2]) if whole]
+    return min(1.0, max([passed[1] / max(passed[0], 1e-9), *interrupts]))
 
 
 if __name__ == "__main__":

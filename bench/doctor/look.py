@@ -175,8 +175,8 @@ def _flows(fleet: Fleet, places: Mapping[str, Place], report: Report) -> Iterabl
             BULK.run(fleet[target], "serve", config, WITHIN)
             told = BULK.run(fleet[source], "send", config, WITHIN)
             taken = msgspec.convert(told["bytes"], tuple[int, ...])
-            kernel = msgspec.convert(told["kernel"], float)
-            yield Flow(source, target, INTERVAL, taken, kernel)
+            load = msgspec.convert(told["load"], float)
+            yield Flow(source, target, INTERVAL, taken, load)
         except (NetbenchError, KeyError, msgspec.ValidationError) as fault:
             yield Flow(source, target, INTERVAL, fault=str(fault))
             if isinstance(fault, HostUnreachable):

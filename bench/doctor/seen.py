@@ -123,14 +123,14 @@ class HostLook:
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Bulk data over TCP from one host to another: what arrived in each ``interval`` seconds, in
-    bytes; ``kernel`` the largest share of a core's time that the kernel of either host took
+    bytes; ``load`` the largest share of a core that sending, receiving or interrupts took
     meanwhile; ``fault`` why nothing could be sent."""
 
     source: str
     target: str
     interval: float
     taken: tuple[int, ...] = ()
-    kernel: float = 0.0
+    load: float = 0.0
     fault: str = ""
 
     @property

@@ -134,7 +134,7 @@ class Patient(Machine):
             answer: object = {"listening": True}
         elif mode == "send":
             taken = [60_000_000 + 9_000_000 * (place % 4) for place in range(15)]
-            answer = {"bytes": taken, "kernel": 0.4}
+            answer = {"bytes": taken, "load": 0.4}
         elif b"looks at a host itself" in script:
             answer = {"cores": [], "unread": ["IPVS: Operation not permitted"], **said}
         else:
@@ -274,7 +274,7 @@ def test_bulk_data_is_counted_where_it_arrives() -> None:
     told = probe("bulk_probe.py", "send", config)
     assert len(told["bytes"]) >= 4
     assert sum(told["bytes"]) > 0
-    assert 0 < told["kernel"] <= 1
+    assert 0 < told["load"] <= 1
 
 
 def test_a_finding_is_one_line() -> None:

@@ -14,8 +14,8 @@ STEADY, MORE = 0.25, 1.3
 # Links that are as steady and faster than this are hardly told from processors at their limit.
 FASTEST = 2.5e9
 FEWEST_RATES = 5
-# Where the kernel of either end fills this share of a core, it may be the processor's limit.
-KERNEL = 0.6
+# Where the transfer takes this share of a core at either end, it may be the processor's limit.
+LOAD = 0.6
 LOST, FAR = 2, 0.005
 
 
@@ -95,7 +95,7 @@ class Links(Rule):
 def _steady(flow: Flow) -> float | None:
     """The rate (bit/s) of a transfer that some limit other than the processors' seems to hold."""
     rates = sorted(flow.rates)
-    if len(rates) < FEWEST_RATES or flow.kernel >= KERNEL:
+    if len(rates) < FEWEST_RATES or flow.load >= LOAD:
         return None
     middle = median(rates)
     # An interval more or less may be off: the reader is not always waiting.
