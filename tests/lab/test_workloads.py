@@ -52,3 +52,40 @@ def test_pairs_are_summed_and_cost_is_told_of_each(stored: StoredRun) -> None:
         if trial.cell.workload == "tcp-rr:pairs=2":
             both = found["slowest_pair"] + found["fastest_pair"]
             assert found["transactions"] == pytest.approx(both)
+
+
+RATED = ("udp-stream:size=512", "http-open:load=30/80", "latency-under-load")
+
+
+@pytest.fixture(scope="module")
+def rated(
+    lab_inventory: Path, netbench: Callable[..., Ended], tmp_path_factory: pytest.TempPathFactory
+) -> StoredRun:
+    out = tmp_path_factory.mktemp("rated")
+    # Across hosts a bridge is reached through a port that Docker publishes, for UDP as well.
+    words = ("--drivers", "bridge,overlay", "--placements", "cross-host", "--no-aa")
+    done = netbench(
+        *("run", "-i", lab_inventory, "--out", out, "--name", "r", *words),
+        *("--workloads", ",".join(RATED), "--blocks", "1", "--duration", "1", "--warmup", "1"),
+    )
+    assert done.code == 0, done.err
+    return load(out / "r")
+
+
+def test_what_searches_or_sets_a_rate_is_measured_on_every_path(rated: StoredRun) -> None:
+    ended = {str(one.cell): one.reason for one in rated.trials if one.status is Status.SKIPPED}
+    assert ended == {}
+    searched = [one for one in rated.trials if one.cell.workload.startswith("udp-stream")]
+    completed = [one for one in searched if one.status is Status.COMPLETED]
+    assert completed
+    assert all(len(one.steps) == 9 for one in completed)
+
+
+def test_all_treatments_are_asked_at_the_rates_that_the_slowest_reached(rated: StoredRun) -> None:
+    assert {one.cell.driver for one in rated.info.reached} == {"host", "bridge", "overlay"}
+    slowest = rated.info.slowest_of_each()["http-echo"]
+    for trial in rated.trials:
+        found = {one.metric: one.value for one in trial.samples}
+        for load_, share in (("load=30", 0.3), ("load=80", 0.8)):
+            if trial.cell.workload.endswith(load_) and trial.status is Status.COMPLETED:
+                assert found["open_rate"] == pytest.approx(share * slowest, rel=0.01)
