@@ -396,7 +396,7 @@ def test_each_driver_that_can_is_started_timed_and_ended(
         *("ipvlan-l2", "ipvlan-l3", "none", "overlay-encrypted")
     }
     phases = {one.name for one in report.figures if one.of == "overlay"}
-    assert phases == {*_life.PHASES, "longest first answer"}
+    assert phases == {*_life.PHASES, "slowest answer"}
     assert not {"network made", "network gone"} & {
         one.name for one in report.figures if one.of == "host"
     }
