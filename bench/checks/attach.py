@@ -78,7 +78,7 @@ def _why_not(stage: Stage, driver: Driver) -> str:
 
 
 def _medians(figures: list[Figure]) -> list[Figure]:
-    """Of each driver's rounds the median of each phase, and the longest first answer."""
+    """Of each driver's rounds the median of each phase, and the slowest answer."""
     found = []
     for of in dict.fromkeys(figure.of for figure in figures):
         for phase in PHASES:
@@ -86,7 +86,7 @@ def _medians(figures: list[Figure]) -> list[Figure]:
             if values:
                 found.append(Figure(of, phase, values[len(values) // 2], "s"))
             if phase == "first answer":
-                found.append(Figure(of, "longest first answer", values[-1], "s"))
+                found.append(Figure(of, "slowest answer", values[-1], "s"))
     return found
 
 

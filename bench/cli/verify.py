@@ -36,7 +36,7 @@ ARROW = " -> "
 @click.option(
     "--lab",
     metavar="NAME",
-    help="failover: the hosts are this lab's: one can be cut off, and an engine stopped.",
+    help="failover: the hosts are this lab's: one can be cut off.",
 )
 @storing
 def command(
@@ -141,7 +141,7 @@ def _table(*titles: str) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for place, title in enumerate(titles):
-        table.add_column(title, justify="left" if place == 0 else "right")
+        table.add_column(title, justify="right" if place else "left", no_wrap=not place)
     return table
 
 

@@ -64,7 +64,6 @@ def test_a_task_that_is_killed_or_drained_or_cut_off_comes_back(
         "the task is killed, by dns",
         "its node is drained, by dns",
         "its host is cut off, by dns",
-        "its engine is stopped, by dns",
     }
     # The host that is gone without a word takes the longest to be missed.
     assert lost["its host is cut off, by dns"] > 20
