@@ -12,6 +12,8 @@ from bench.model import Access, Placement
 # Where the routing mesh's ports begin above the port base, and how many each host's servers have.
 MESH, MESH_STEP = 1000, 100
 MOST_PORT = 65_535
+# How far above the port base the servers of `netbench verify` listen (TCP and UDP).
+CHECKS = 95
 # How far below each other lie the port bases of pairs that are measured at once, and the least.
 PAIR_STEP, LEAST_PORT = 1000, 1024
 
@@ -63,5 +65,5 @@ def of_servers(
         found = sorted(base + offset + more for offset in offsets for more in above)
         return tuple(port for port in found if port <= MOST_PORT)
 
-    tcp = {port for one in known for port in workloads.ports(one)}
-    return every(tcp), every({workloads.ports(one)[-1] for one in known if one.udp})
+    tcp = {port for one in known for port in workloads.ports(one)} | {CHECKS}
+    return every(tcp), every({workloads.ports(one)[-1] for one in known if one.udp} | {CHECKS})

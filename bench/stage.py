@@ -16,6 +16,7 @@ from bench import labels
 from bench.drivers.base import NetworkSpec, Site
 from bench.errors import DeployError, EngineError, HostError
 from bench.model import HostFacts
+from bench.ports import CHECKS
 from bench.preparation import Ready
 from bench.remote.api import Completed, Labelled, Machine, ServiceSpec, Task
 from bench.remote.fleet import Fleet
@@ -26,8 +27,6 @@ RUNNING_WITHIN = 60.0
 MOST_TASKS = 500
 GONE_WITHIN = 30.0
 POLL = 0.1
-# How far above the port base the checks' own servers listen (TCP and UDP).
-PORT = 95
 
 
 # Takes a host's name, and True to take its link off.
@@ -71,7 +70,7 @@ class Stage:
 
     @property
     def port(self) -> int:
-        return self.port_base + PORT
+        return self.port_base + CHECKS
 
     @property
     def marks(self) -> Mapping[str, str]:

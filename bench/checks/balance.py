@@ -15,8 +15,9 @@ from bench.deployment import LOOPBACK
 from bench.drivers.base import NetworkSpec
 from bench.errors import ParseError
 from bench.model import Access
+from bench.ports import CHECKS, mesh_port
 from bench.remote.api import ServiceSpec, Task
-from bench.stage import PORT, Stage
+from bench.stage import Stage
 
 TASKS = 3
 REQUESTS = 300
@@ -26,8 +27,6 @@ KEPT = 30
 UNLIKELY = 0.001
 NEW = "new connections"
 HELD = "kept connections"
-# The routing mesh's port of this check, far above those of the benchmark's own servers.
-MESH = 9000 + PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +129,11 @@ class Balance(Check):
 
 
 def _service(stage: Stage, access: Access, network: str) -> ServiceSpec:
-    mesh = {stage.port: stage.port_base + MESH} if access is Access.PUBLISHED_INGRESS else {}
+    mesh = (
+        {stage.port: mesh_port(stage.port_base, 0, CHECKS)}
+        if access is Access.PUBLISHED_INGRESS
+        else {}
+    )
     return stage.service(
         access.value,
         network,
@@ -144,7 +147,9 @@ def _service(stage: Stage, access: Access, network: str) -> ServiceSpec:
 def _where(stage: Stage, access: Access, spec: ServiceSpec) -> tuple[str, int]:
     if access is not Access.PUBLISHED_INGRESS:
         return spec.name, stage.port
-    return stage.facts[stage.hosts[0]].data_address or LOOPBACK, stage.port_base + MESH
+    return stage.facts[stage.hosts[0]].data_address or LOOPBACK, mesh_port(
+        stage.port_base, 0, CHECKS
+    )
 
 
 def _asked(stage: Stage, asker: Task, name: str, port: int) -> Iterator[tuple[str, Spread, int]]:

@@ -8,7 +8,11 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 
+from bench.errors import ImageError
+
 OVERRIDE = "NETBENCH_DEBIAN_MIRROR"
+# In seconds; an idle machine takes a fraction of one.
+WITHIN = 120.0
 
 # apt reads both of its file formats and all of its settings better than we could.
 _QUESTION = (
@@ -23,15 +27,22 @@ _FETCHABLE = ("http://", "https://", "file:///", "copy:///")
 
 def find() -> str | None:
     """The URI of a Debian mirror: from the environment (NETBENCH_DEBIAN_MIRROR), else from this
-    machine's apt sources if it is a Debian machine, else None: the builder's own default."""
+    machine's apt sources if it is a Debian machine, else None: the builder's own default. Raises
+    ImageError where apt does not answer."""
     if OVERRIDE in os.environ:
         return os.environ[OVERRIDE] or None
     system = _system()
     if system.get("ID") != "debian" or shutil.which("apt-get") is None:
         return None
-    answer = subprocess.run(
-        _QUESTION, capture_output=True, text=True, check=False, timeout=30, errors="replace"
-    )
+    try:
+        answer = subprocess.run(
+            _QUESTION, capture_output=True, text=True, check=False, timeout=WITHIN, errors="replace"
+        )
+    except subprocess.TimeoutExpired:
+        raise ImageError(
+            f"apt-get did not say in {WITHIN:.0f} s which mirror this machine uses",
+            f"set {OVERRIDE} to the URI of one",
+        ) from None
     return choose(answer.stdout, system.get("VERSION_CODENAME", ""))
 
 

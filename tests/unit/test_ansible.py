@@ -19,7 +19,7 @@ from bench.facts.pairs import Ports
 from bench.facts.preflight import ports_of
 from bench.inventory import load_inventory
 from bench.matrix import parse_accesses
-from bench.ports import MESH, MESH_STEP
+from bench.ports import CHECKS, MESH, MESH_STEP
 
 ROOT = Path(__file__).parents[2]
 FIREWALL = ROOT / "ansible/roles/firewall"
@@ -78,10 +78,10 @@ def test_the_firewall_has_the_ports_that_netbench_knows() -> None:
     published = {driver.published for driver in drivers.known().values()} - {0}
     assert set(defaults["firewall_published"]) == published, "add a new driver's there too"
     assert (defaults["firewall_mesh"], defaults["firewall_mesh_step"]) == (MESH, MESH_STEP)
-    known = {port for one in workloads.known().values() for port in workloads.ports(one)}
+    known = {port for one in workloads.known().values() for port in workloads.ports(one)} | {CHECKS}
     told = "add a new workload's port there too"
     assert defaults["firewall_offsets"] == sorted(known), told
-    udp = {workloads.ports(one)[-1] for one in workloads.known().values() if one.udp}
+    udp = {workloads.ports(one)[-1] for one in workloads.known().values() if one.udp} | {CHECKS}
     assert defaults["firewall_udp_offsets"] == sorted(udp), told
     base = load_inventory(EXAMPLE).port_base
     assert f"default({base}, true)" in defaults["firewall_port_base"]

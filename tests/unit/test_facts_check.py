@@ -217,7 +217,7 @@ def test_nothing_is_wrong(world: World) -> None:
         assert (one.disk_free, one.clock_skew) == (80 * GIB, 0.0)
     ports = ports_of(world.inventory)
     assert {*ports.tcp} >= {2377, 7946, 15201, 15280}
-    assert ports.udp == (7946, 4789, 15203, 15211, 15303, 15311)
+    assert ports.udp == (7946, 4789, 15203, 15211, 15295, 15303, 15311, 15395)
     assert len(report.ports) == 6 * (len(ports.tcp) + len(ports.udp))
     assert {one.outcome for one in report.ports} == {"open"}
     assert {(one.outcome, one.largest) for one in report.paths} == {("open", 1500)}

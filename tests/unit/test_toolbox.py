@@ -288,6 +288,18 @@ def test_the_environment_names_the_mirror(monkeypatch: pytest.MonkeyPatch) -> No
     assert mirror.find() is None
 
 
+def test_a_silent_apt_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = tmp_path / "apt-get"
+    silent.write_text("#!/bin/sh\nexec sleep 60\n")
+    silent.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.delenv(mirror.OVERRIDE, raising=False)
+    monkeypatch.setattr(mirror, "WITHIN", 0.2)
+    monkeypatch.setattr(mirror, "_system", lambda: {"ID": "debian"})
+    with pytest.raises(ImageError, match=f"which mirror.*{mirror.OVERRIDE}"):
+        mirror.find()
+
+
 def test_apt_itself_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apt = tmp_path / "apt-get"
     apt.write_text(f"#!/bin/sh\ncat <<'X'\n{LISTING}X\n")
