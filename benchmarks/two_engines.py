@@ -98,6 +98,7 @@ def main() -> None:
                     news = name == wanted[0] and number > 0
                     measured = (
                         *("-i", str(inventory), "--drivers", chosen.drivers),
+                        *("--workloads", "iperf3-tcp,http-echo"),
                         *("--blocks", str(chosen.blocks), "--duration", "1", "--warmup", "0"),
                         # The same orders on both engines.
                         *("--seed", str(FIRST_SEED + wanted.index(name)), "--no-aa"),
