@@ -1,5 +1,5 @@
 # netbench: what a user and a developer run. `make demo` and `make test` need nothing before them.
-.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test test-vm bench bench-trust lock clean
+.PHONY: help prerequisites lab-prerequisites venv dev demo check unit lab test test-long test-vm bench bench-trust lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -7,6 +7,7 @@ BIN := .venv/bin
 help:
 	@echo "make demo    a lab of three hosts, the comparison, its report; leaves nothing running"
 	@echo "make test    the whole test suite, the real lab included"
+	@echo "make test-long the tests on the lab that take minutes each"
 	@echo "make test-vm the tests that need virtual machines (docs/vm-lab.md says how long)"
 	@echo "make check   ruff, mypy, import-linter, ansible-lint"
 	@echo "make bench   what netbench itself costs, measured"
@@ -56,6 +57,10 @@ lab: dev
 
 test: check
 	$(BIN)/pytest
+
+# Not a part of `test`: what takes minutes each on the lab.
+test-long: dev
+	$(BIN)/pytest -m long tests/lab
 
 # Not a part of `test`: docs/vm-lab.md says how long it takes. Figures and log are kept. All of it on Debian 13, and
 # the machines themselves, their drivers and functions on Debian 12's kernel and engine as well.

@@ -138,7 +138,9 @@ class Summary:
         return tuple(
             cell
             for cell in self.cells
-            if (cell.workload, cell.placement, cell.metric) == (workload, placement, metric)
+            if (cell.workload, cell.placement) == (workload, placement)
+            # Its title tells the workload's parameters.
+            and cell.metric.name == metric.name
         )
 
 

@@ -79,7 +79,7 @@ def test_the_table_has_a_row_a_host(netbench: Run, lab_inventory: Path, hosts: l
         (row,) = [line for line in lines if line.startswith(host)]
         assert row.split()[1] == "yes"
     assert lines[-1].startswith("no problem; ")
-    assert max(map(len, lines)) <= 120
+    assert max(len(line) for line in lines if not line.startswith("warning ")) <= 120
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.lab
 # With this seed the second block has the overlay across hosts last, so that there is time for the
 # detour between the blocks.
 WORDS = ["--blocks", "2", "--duration", "1", "--warmup", "0", "--no-aa", "--seed", "0"]
+WORDS += ["--workloads", "http-echo,iperf3-tcp"]
 CELLS = 16
 WHERE = {
     ("host", Placement.SAME_HOST): "loopback",

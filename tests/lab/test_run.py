@@ -18,7 +18,7 @@ from tests.lab.conftest import NETBENCH, Ended, once_more_if_stale
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("sound_engines"), once_more_if_stale]
 
-BOTH = ("--workloads", "iperf3-tcp,http-echo")
+BOTH = ("--workloads", "http-echo,iperf3-tcp")
 QUICK = (*BOTH, "--blocks", "1", "--duration", "1", "--warmup", "0", "--seed", "5", "--no-aa")
 # Enough to have something of every kind on the hosts, and to take a while if nothing ends it.
 LONG = (
@@ -347,7 +347,7 @@ def test_a_host_that_is_lost_ends_the_run_and_is_named(
     assert footprint() == before
 
 
-def test_a_driver_that_cannot_be_is_skipped_with_the_reason(
+def test_an_interface_that_is_not_there_is_told_before_anything_is_made(
     lab_inventory: Path,
     tmp_path: Path,
     netbench: Callable[..., Ended],
@@ -359,11 +359,30 @@ def test_a_driver_that_cannot_be_is_skipped_with_the_reason(
     inventory.write_text(text.replace("vars:", "vars:\n    netbench_macvlan_parent: nosuch0", 1))
     few = ("--drivers", "overlay,macvlan", "--workloads", "http-echo")
     done = netbench("run", "-i", inventory, "--out", tmp_path, "--name", "r", *QUICK, *few)
+    assert done.code == 1
+    assert "has no interface nosuch0, which netbench_macvlan_parent names" in done.err
+    assert "forming the swarm" not in done.err
+    assert footprint() == before
+
+
+def test_a_driver_that_cannot_be_is_skipped_with_the_reason(
+    lab_inventory: Path,
+    tmp_path: Path,
+    netbench: Callable[..., Ended],
+    before: str,
+    footprint: Callable[[], str],
+) -> None:
+    text = lab_inventory.read_text()
+    inventory = tmp_path / "odd.yaml"
+    taken = "vars:\n    netbench_macvlan_subnet: 198.18.0.0/16"
+    inventory.write_text(text.replace("vars:", taken, 1))
+    few = ("--drivers", "overlay,macvlan", "--workloads", "http-echo")
+    done = netbench("run", "-i", inventory, "--out", tmp_path, "--name", "r", *QUICK, *few)
     assert done.code == 0, done.err
     run = load(tmp_path / "r")
     told = {t.cell.driver: (t.status, t.reason) for t in run.trials}
     assert told["macvlan"][0] is Status.SKIPPED
-    assert "macvlan in the kernel" in told["macvlan"][1]
+    assert "netbench_macvlan_subnet 198.18.0.0/16 overlaps 198.18." in told["macvlan"][1]
     assert told["overlay"][0] is Status.COMPLETED
     assert not [t for t in run.trials if t.status is Status.SKIPPED and t.samples]
     assert footprint() == before
@@ -414,7 +433,7 @@ def test_plan_prints_the_matrix_and_touches_nothing(
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--drivers", "calico"), "unknown driver 'calico'; known are: bridge, host"),
+        (("--drivers", "calico"), "unknown driver 'calico'; known are: bridge, bridge-default"),
         (("--workloads", "ftp"), "unknown workload 'ftp'; known are: http-echo"),
         (("--placements", "moon"), "unknown placement 'moon'; known are: same-host"),
         (("--blocks", "0"), "--blocks"),

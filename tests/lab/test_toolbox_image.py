@@ -75,12 +75,17 @@ def test_the_versions_are_those_of_the_tools(toolbox: Toolbox) -> None:
 @pytest.mark.parametrize("name", sorted(workloads.known()))
 def test_every_workload_measures(toolbox: Toolbox, name: str) -> None:
     workload = workloads.known()[name]
+    if workload.relative_to:
+        workload = workload.at(2000.0)
     done = toolbox.run(*workload.client(ADDRESS, BASE + workload.port, 2, 1))
     found = workload.parse(ToolOutput(done.exit_code, done.stdout, done.stderr))
     # What the hosts' own counters tell is not the tool's to say.
     told = [metric.name for metric in workload.metrics if metric != workload.cost.metric]
-    assert [sample.metric for sample in found.samples] == told
-    assert found.samples[0].value > 100
+    names = [sample.metric for sample in found.samples]
+    assert names == [name for name in told if name in names]
+    # So far out there may be too few requests to tell of.
+    assert set(told) - set(names) <= {"open_p99.9", "open_p99.99"}
+    assert found.samples[0].value > 0
     assert toolbox.run("ls", "/run/netbench").stdout == b"echo-15680\n"
 
 
