@@ -18,9 +18,10 @@ INK = "#222222"
 FAINT = "#6b6b6b"
 GRID = "#dddddd"
 
-# The footer's letters: their size in points and about how many inches one is wide.
+# The footer's letters: their size in points and about how many inches one is wide; and one of a title.
 _SMALL = 8
 _LETTER = 0.066
+_TITLE_LETTER = 0.125
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ def figure(width: float, height: float) -> Figure:
 
 
 def title(figure: Figure, text: str) -> None:
-    figure.suptitle(text, x=0.008, ha="left", fontsize=13, fontweight="bold")
+    lines = textwrap.wrap(text, int(figure.get_figwidth() / _TITLE_LETTER))
+    figure.suptitle("\n".join(lines), x=0.008, ha="left", fontsize=13, fontweight="bold")
 
 
 def footer(figure: Figure, summary: Summary, explained: str) -> None:
