@@ -18,9 +18,10 @@ INK = "#222222"
 FAINT = "#6b6b6b"
 GRID = "#dddddd"
 
-# The footer's letters: their size in points and about how many inches one is wide; and one of a title.
+# The footer's letters: their size in points and about how many inches one is wide.
 _SMALL = 8
 _LETTER = 0.066
+# The same of a title's.
 _TITLE_LETTER = 0.125
 
 
