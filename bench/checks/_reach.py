@@ -93,8 +93,9 @@ def may_reach(source: Spot, net: Net, host: str, way: Way) -> bool | None:
 def tries(spots: Sequence[Spot]) -> Iterator[Try]:
     """Every field of the matrix that can be told.
 
-    An address that several have (bridges of different hosts may be numbered alike) is not asked by
-    ICMP, which does not say who answers. Hosts have no names in Docker.
+    An address that several have, and one on another host's bridge, is not asked by ICMP, which does
+    not say who answers: bridges are numbered by each host alone, so that a host may have the number
+    on any other network of its own. Hosts have no names in Docker.
     """
     shared = Counter(address for spot in spots for address in spot.addresses.values())
     for source in spots:
@@ -103,7 +104,8 @@ def tries(spots: Sequence[Spot]) -> Iterator[Try]:
                 continue
             for net in target.nets:
                 for way in Way:
-                    if way is Way.ICMP and shared[target.addresses[net.name]] > 1:
+                    afar = net.kind is Kind.BRIDGE and source.host != target.host
+                    if way is Way.ICMP and (afar or shared[target.addresses[net.name]] > 1):
                         continue
                     if way is Way.NAME and not target.name:
                         continue
