@@ -101,7 +101,9 @@ def test_every_workload_measures(toolbox: Toolbox, name: str) -> None:
     # So far out there may be too few requests to tell of, and every rate may have lost something.
     may_lack = {"open_p99.9", "open_p99.99", "udp_goodput_lossless"}
     assert set(told) - set(names) <= may_lack
-    assert found.samples[0].value > 0
+    # A latency is a fraction of a second; of all else there is plenty.
+    least = 0 if workload.metrics[0].unit == "s" else 100
+    assert found.samples[0].value > least
     assert toolbox.run("ls", "/run/netbench").stdout == b"echo-15680\n"
 
 

@@ -36,8 +36,9 @@ def stored(
 
 def test_every_workload_is_measured_on_every_path(stored: StoredRun) -> None:
     failed = {str(one.cell): one.reason for one in stored.trials if one.status is Status.FAILED}
-    # A tool may give up on a machine that is busy otherwise, as for a datagram that was lost.
+    # A tool may give up on a machine that is busy otherwise, but never for having left its path.
     assert len(failed) <= 2, failed
+    assert not [why for why in failed.values() if why.startswith("path not taken")]
     completed = {one.cell.workload for one in stored.trials if one.status is Status.COMPLETED}
     assert completed == {*NAMES}
     skipped = {one.cell.driver for one in stored.trials if one.status is Status.SKIPPED}
