@@ -347,6 +347,13 @@ def test_a_host_that_is_lost_ends_the_run_and_is_named(
     assert footprint() == before
 
 
+def odd(inventory: Path, folder: Path, setting: str) -> Path:
+    """The lab's inventory with one more setting for all hosts."""
+    made = folder / "odd.yaml"
+    made.write_text(inventory.read_text().replace("vars:", f"vars:\n    {setting}", 1))
+    return made
+
+
 def test_an_interface_that_is_not_there_is_told_before_anything_is_made(
     lab_inventory: Path,
     tmp_path: Path,
@@ -354,9 +361,7 @@ def test_an_interface_that_is_not_there_is_told_before_anything_is_made(
     before: str,
     footprint: Callable[[], str],
 ) -> None:
-    text = lab_inventory.read_text()
-    inventory = tmp_path / "odd.yaml"
-    inventory.write_text(text.replace("vars:", "vars:\n    netbench_macvlan_parent: nosuch0", 1))
+    inventory = odd(lab_inventory, tmp_path, "netbench_macvlan_parent: nosuch0")
     few = ("--drivers", "overlay,macvlan", "--workloads", "http-echo")
     done = netbench("run", "-i", inventory, "--out", tmp_path, "--name", "r", *QUICK, *few)
     assert done.code == 1
@@ -372,10 +377,7 @@ def test_a_driver_that_cannot_be_is_skipped_with_the_reason(
     before: str,
     footprint: Callable[[], str],
 ) -> None:
-    text = lab_inventory.read_text()
-    inventory = tmp_path / "odd.yaml"
-    taken = "vars:\n    netbench_macvlan_subnet: 198.18.0.0/16"
-    inventory.write_text(text.replace("vars:", taken, 1))
+    inventory = odd(lab_inventory, tmp_path, "netbench_macvlan_subnet: 198.18.0.0/16")
     few = ("--drivers", "overlay,macvlan", "--workloads", "http-echo")
     done = netbench("run", "-i", inventory, "--out", tmp_path, "--name", "r", *QUICK, *few)
     assert done.code == 0, done.err
