@@ -1,6 +1,7 @@
 """One lab of three real hosts for all tests that need it, brought up and taken down by the CLI.
 
-``NETBENCH_TEST_LAB`` names it otherwise than ``test``, for two checkouts on one machine.
+``NETBENCH_TEST_LAB`` names it otherwise than ``test``, for two checkouts on one machine. Each
+worker of pytest-xdist has a lab of its own: most of what these tests take is waiting.
 """
 
 import json
@@ -15,7 +16,9 @@ from pathlib import Path
 import pytest
 
 NETBENCH = Path(sys.executable).with_name("netbench")
-LAB = os.environ.get("NETBENCH_TEST_LAB", "test")
+LAB = os.environ.get("NETBENCH_TEST_LAB", "test") + os.environ.get(
+    "PYTEST_XDIST_WORKER", ""
+).replace("gw", "-w")
 
 
 @dataclass(frozen=True)

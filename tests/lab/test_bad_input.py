@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.conftest import Ended
+from tests.lab.conftest import LAB, Ended
 
 pytestmark = pytest.mark.lab
 
@@ -57,16 +57,16 @@ def test_a_wrong_key(
 ) -> None:
     key = tmp_path / "other"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    own = lab_inventory.parent / ".test" / "id_ed25519"
+    own = lab_inventory.parent / f".{LAB}" / "id_ed25519"
     line = refused(edited(str(own), str(key)))
-    assert "test1: " in line
+    assert f"{LAB}1: " in line
     assert str(key) in line
 
 
 def test_a_key_file_that_is_not_there(
     edited: Callable[[str, str], Path], refused: Callable[[Path], str], lab_inventory: Path
 ) -> None:
-    own = lab_inventory.parent / ".test" / "id_ed25519"
+    own = lab_inventory.parent / f".{LAB}" / "id_ed25519"
     line = refused(edited(str(own), "/nowhere/id"))
     assert "/nowhere/id" in line
 
@@ -79,7 +79,7 @@ def test_an_unknown_host_key_comes_with_the_command_that_fixes_it(
 ) -> None:
     known = tmp_path / "known"
     known.touch()
-    own = lab_inventory.parent / ".test" / "known_hosts"
+    own = lab_inventory.parent / f".{LAB}" / "known_hosts"
     line = refused(edited(str(own), str(known)))
     assert "SHA256:" in line
     assert "ssh-keyscan" in line

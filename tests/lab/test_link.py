@@ -13,7 +13,7 @@ from bench.lab.layout import SWITCH
 from bench.lab.preflight import find
 from bench.model import Status
 from bench.store import load
-from tests.lab.conftest import Ended
+from tests.lab.conftest import LAB, Ended
 
 pytestmark = pytest.mark.lab
 
@@ -27,7 +27,7 @@ def link(lab_inventory: Path, netbench: Netbench) -> Iterator[Callable[..., Ende
     """`netbench lab link` for the lab of these tests, whose links are as they were before after."""
 
     def run(*words: str) -> Ended:
-        return netbench("lab", "link", "--name", "test", *words)
+        return netbench("lab", "link", "--name", LAB, *words)
 
     yield run
     off = run("--off")
@@ -35,7 +35,7 @@ def link(lab_inventory: Path, netbench: Netbench) -> Iterator[Callable[..., Ende
 
 
 def in_switch(*words: str) -> str:
-    enter = ["nsenter", f"--net=/proc/{processes.firsts('test')[SWITCH]}/ns/net", "--"]
+    enter = ["nsenter", f"--net=/proc/{processes.firsts(LAB)[SWITCH]}/ns/net", "--"]
     return subprocess.run([*enter, *words], capture_output=True, text=True, check=True).stdout
 
 
@@ -87,21 +87,21 @@ def test_all_of_it_is_in_force_and_all_of_it_goes(
     assert (again.code, again.out) == (0, done.out)
     assert ports() == first
     assert link().out == done.out == "".join(f"test{n}: rate 1 Gbit/s\n" for n in (1, 2, 3))
-    assert netbench("lab", "status", "--name", "test").out.count("rate 1 Gbit/s") == 3
+    assert netbench("lab", "status", "--name", LAB).out.count("rate 1 Gbit/s") == 3
     assert link("--off").out == "".join(f"test{n}: as it is\n" for n in (1, 2, 3))
     assert ports() == before
     assert lab_inventory.read_text() == plain
 
 
 def test_one_hosts_link_alone(link: Callable[..., Ended], lab_inventory: Path) -> None:
-    done = link("--rate", "10mbit", "--host", "test2")
-    assert done.out == "test1: as it is\ntest2: rate 10 Mbit/s\ntest3: as it is\n"
+    done = link("--rate", "10mbit", "--host", f"{LAB}2")
+    assert done.out == f"{LAB}1: as it is\n{LAB}2: rate 10 Mbit/s\n{LAB}3: as it is\n"
     assert [host.line_rate for host in load_inventory(lab_inventory).hosts] == [None, 10e6, None]
     assert "up1" not in ports()
     assert "htb" in ports()["port2"]
-    unknown = link("--rate", "10mbit", "--host", "test9")
+    unknown = link("--rate", "10mbit", "--host", f"{LAB}9")
     assert unknown.code == 2
-    assert "its hosts are test1, test2, test3" in unknown.err
+    assert f"its hosts are {LAB}1, {LAB}2, {LAB}3" in unknown.err
 
 
 def test_delay_and_loss_are_in_force_or_the_kernel_is_named(link: Callable[..., Ended]) -> None:
