@@ -376,6 +376,14 @@ def test_the_chance_is_that_of_pearsons_test(counts: tuple[int, ...], chance: fl
     assert balance.chance_of(counts) == pytest.approx(chance, rel=1e-3)
 
 
+def test_requests_that_share_a_connection_are_no_evidence_of_their_own() -> None:
+    spread = balance.Spread({"x": 150, "y": 90, "z": 60}, {})
+    assert balance.judged("vip", "new", spread, 300)[2].count("uneven") == 1
+    # Thirty kept connections that fell 15, 9 and 6 to the tasks: p = 0.12.
+    note = balance.judged("vip", "kept", spread, 30)[2]
+    assert "as even as chance (chi-squared, p = 0.12)" in note
+
+
 def test_failed_requests_and_strangers_fail() -> None:
     failed = balance.Spread({"x": 90, "y": 100, "z": 100}, {"no answer within 5 s": 10})
     assert "10 requests failed: no answer" in balance.judged("vip", "new", failed, 300)[0].failure
