@@ -358,8 +358,25 @@ def test_every_access_is_tried_where_the_kernel_has_all(
         Completed(0, ALL.encode(), b"") if argv[:2] == ("sh", "-c") and "esp4" in argv[2] else None
     )
     names.favourite = True
+    asked = set()
+
+    def looking(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[:2] == ("netbench-ask", "spread"):
+            ((spec, _), *_) = names.behind(machine, argv[4])
+            asked.add(
+                (container.split("-")[2], "-".join(spec.name.split("-")[2:]), spec.endpoint_mode)
+            )
+        return names(machine, container, argv)
+
+    made.tool = looking
     done = go("balance")
     assert done.exit_code == 0, done.output
+    assert asked == {
+        ("client", "dns", "dnsrr"),
+        ("client", "vip", "vip"),
+        # From the host's own network, as a client that has no network of Docker's.
+        ("plain", "published-ingress", "vip"),
+    }
     report = stored(tmp_path).checks[0].report
     assert [one.group for one in report.findings] == [
         *("dns", "dns", "vip", "vip", "published-ingress", "published-ingress")
