@@ -53,7 +53,8 @@ def sweeps(names: Sequence[str]) -> Iterator[Sweep]:
             continue
         for one in workload.parameters:
             value = workload.value(one.name)
-            if isinstance(value, int):
+            # Where a parameter leaves it to another, the workload is no point on its axis.
+            if isinstance(value, int) and value != one.unset:
                 rest = {key: other for key, other in workload.chosen.items() if key != one.name}
                 others = ":".join(f"{key}={other}" for key, other in rest.items())
                 key = (workload.family, one.name, others)

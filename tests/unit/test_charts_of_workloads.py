@@ -70,6 +70,13 @@ def test_a_line_for_each_driver_with_a_point_for_each_number_of_streams(summary:
                 ("http-echo:connections=64", "body", [0, 1024]),
             ],
         ),
+        # A rate that follows from a load is no rate of 0.
+        (("http-open", "http-open:rate=500"), []),
+        (
+            ("http-open", "http-open:load=80", "http-open:rate=500", "http-open:rate=900"),
+            [("http-open", "load", [50, 80]), ("http-open", "rate", [500, 900])],
+        ),
+        (("udp-paced:rate=50", "udp-paced:load=30", "udp-paced:rate=9:size=64"), []),
     ],
 )
 def test_only_workloads_that_differ_in_one_number_make_a_line(
