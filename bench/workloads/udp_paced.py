@@ -22,11 +22,11 @@ from bench.workloads.udp_stream import WORKLOAD as SEARCHED
 GOODPUT = Metric("paced_goodput", "bit/s", Better.HIGHER, "UDP goodput at a rate", headline=True)
 LOSS = Metric("paced_loss", "%", Better.LOWER, "UDP loss at a rate")
 JITTER = Metric("paced_jitter", "s", Better.LOWER, "UDP jitter at a rate")
-COST = Cost(
-    Metric("cpu_per_paced_gb", "s/GB", Better.LOWER, "CPU time per GB of UDP at a rate"),
-    GOODPUT.name,
-    amount=8e9,
+# What the workload is for; the goodput beside it shows that the rate was the same for all.
+SPENT = Metric(
+    "cpu_per_paced_gb", "s/GB", Better.LOWER, "CPU time per GB of UDP at a rate", headline=True
 )
+COST = Cost(SPENT, GOODPUT.name, amount=8e9)
 
 LOAD = Parameter(
     "load", 50, range(1, 101), "per cent of what udp-stream reaches on the slowest treatment"
