@@ -118,6 +118,18 @@ def test_without_the_processors_use_or_anything_to_compare_there_is_no_chart(
     assert costs(summarise(alone), cpu_use(alone), "iperf3-tcp", metric) is None
 
 
+def test_what_the_values_are_is_wrapped_beside_their_axis(tmp_path: Path) -> None:
+    names = ("udp-paced:size=512:load=30", "udp-paced:size=512:load=60")
+    one = load(write_run(tmp_path / "paced", workload_names=names, blocks=3))
+    summary = summarise(one)
+    metric = next(it for _, it in summary.headlines if it.name == "cpu_per_paced_gb")
+    chart = costs(summary, cpu_use(one), names[0], metric)
+    assert chart is not None
+    lines = chart.axes[0].get_ylabel().split("\n")
+    assert " ".join(lines) == "CPU time per GB of UDP at a rate (size=512, load=30) (s/GB)"
+    assert max(map(len, lines)) < 40
+
+
 def test_both_are_drawn_into_files(run: StoredRun, summary: Summary, tmp_path: Path) -> None:
     charts = {chart.png.name: chart for chart in draw(summary, tmp_path, cpu_use(run))}
     swept = charts["iperf3-tcp-throughput-by-streams.png"]
