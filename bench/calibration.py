@@ -34,7 +34,7 @@ def _stands(trials: Trials, planned: PlannedTrial) -> bool:
 
 
 def _reached(trials: Trials, planned: PlannedTrial) -> Reached:
-    workload = workloads.known()[planned.cell.workload]
+    workload = workloads.named(planned.cell.workload)
     raw: tuple[str, ...] = ()
     try:
         trials.made_ready(planned)
@@ -46,5 +46,6 @@ def _reached(trials: Trials, planned: PlannedTrial) -> Reached:
     except NetbenchError as fault:
         trials.recover(planned)
         return Reached(planned.cell, planned.pair, None, str(fault), raw)
-    headline = next(metric.name for metric in workload.metrics if metric.headline)
-    return Reached(planned.cell, planned.pair, values[headline], "", raw)
+    headline = next(metric for metric in workload.metrics if metric.headline)
+    value = values[headline.name]
+    return Reached(planned.cell, planned.pair, value, "", raw, headline.unit)

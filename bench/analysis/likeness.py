@@ -141,11 +141,11 @@ def _rates(base: RunInfo, new: RunInfo) -> Iterator[Difference]:
     """What the rates of other workloads follow from: it is measured anew in every run."""
     reached = base.slowest_of_each(), new.slowest_of_each()
     for workload, one in reached[0].items():
-        other = reached[1].get(workload, one)
+        other, unit = reached[1].get(workload, one), base.unit_reached(workload)
         if abs(one - other) > RATE_TOLERANCE * max(one, other):
             yield Difference(
                 f"{workload} on the slowest treatment, which sets the rates of others",
-                *(human(one, "1/s"), human(other, "1/s")),
+                *(human(one, unit), human(other, unit)),
                 matters=False,
             )
 

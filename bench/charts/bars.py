@@ -21,6 +21,7 @@ from bench.charts.style import (
     looks,
     panel_title,
     title,
+    value_label,
 )
 from bench.model import Cell, Metric
 from bench.units import Scale
@@ -53,7 +54,7 @@ def bars(summary: Summary, workload: str, metric: Metric) -> Figure | None:
     for axes, (placement, rows) in zip(all_axes, panels.items(), strict=True):
         _panel(axes, rows, scale, look)
         panel_title(axes, placement.value)
-        axes.set_ylabel(f"{metric.title} ({scale.unit})")
+        value_label(axes, f"{metric.title} ({scale.unit})")
     title(chart, f"{metric.title} by driver ({workload})")
     selected = max(len(row.values) for rows in panels.values() for row in rows) > MOST_DOTS
     dots = f"dots: {MOST_DOTS} of the trials" if selected else "dots: single trials"

@@ -20,8 +20,10 @@ from bench.charts.style import (
     footer,
     panel_title,
     title,
+    value_label,
 )
 from bench.model import Cell, Metric
+from bench.units import number
 
 # From the application outwards; each with a shade and a hatch of its own.
 _KINDS = (
@@ -60,7 +62,7 @@ def costs(summary: Summary, uses: Sequence[CpuUse], workload: str, metric: Metri
     for axes, (placement, rows) in zip(all_axes, panels.items(), strict=True):
         _panel(axes, rows, spent)
         panel_title(axes, placement.value)
-        axes.set_ylabel(f"{metric.title} ({metric.unit})")
+        value_label(axes, f"{metric.title} ({metric.unit})")
     handles, labels = all_axes[0].get_legend_handles_labels()
     chart.legend(handles, labels, loc="outside right upper", fontsize=9)
     title(chart, f"{metric.title} by kind ({workload})")
@@ -115,7 +117,7 @@ def _panel(
             reach = [[max(0.0, row.median - row.ci[0])], [max(0.0, row.ci[1] - row.median)]]
             axes.errorbar(place, row.median, yerr=reach, color=INK, capsize=5, linewidth=1.4)
         axes.annotate(
-            *(f"{row.median:.3g}", (place, max(row.median, *(row.ci or (0.0,))))),
+            *(number(row.median), (place, max(row.median, *(row.ci or (0.0,))))),
             xytext=(0, 5),
             textcoords="offset points",
             ha="center",

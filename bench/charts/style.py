@@ -23,6 +23,8 @@ _SMALL = 8
 _LETTER = 0.066
 # The same of a title's.
 _TITLE_LETTER = 0.125
+# As many letters stand beside a panel.
+_BESIDE = 34
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,11 @@ def footer(figure: Figure, summary: Summary, explained: str) -> None:
         color=FAINT,
         linespacing=1.5,
     )
+
+
+def value_label(axes: Axes, text: str) -> None:
+    """What the values are, beside their axis: in as many lines as its height takes."""
+    axes.set_ylabel("\n".join(textwrap.wrap(text, _BESIDE)))
 
 
 def panel_title(axes: Axes, text: str) -> None:

@@ -13,7 +13,16 @@ from matplotlib.ticker import NullLocator
 from bench import workloads
 from bench.analysis.display import scale_for, treatment
 from bench.analysis.summary import CellSummary, Summary
-from bench.charts.style import Look, drivers_only, figure, footer, looks, panel_title, title
+from bench.charts.style import (
+    Look,
+    drivers_only,
+    figure,
+    footer,
+    looks,
+    panel_title,
+    title,
+    value_label,
+)
 from bench.errors import UsageError
 from bench.model import Better, Metric, Placement
 from bench.units import Scale
@@ -53,7 +62,8 @@ def sweeps(names: Sequence[str]) -> Iterator[Sweep]:
             continue
         for one in workload.parameters:
             value = workload.value(one.name)
-            if isinstance(value, int):
+            # Where a parameter leaves it to another, the workload is no point on its axis.
+            if isinstance(value, int) and value != one.unset:
                 rest = {key: other for key, other in workload.chosen.items() if key != one.name}
                 others = ":".join(f"{key}={other}" for key, other in rest.items())
                 key = (workload.family, one.name, others)
@@ -90,7 +100,7 @@ def against(summary: Summary, sweep: Sweep, metric: Metric) -> Figure | None:
             axes.containers[-1].set_label(label)
         _values(axes, list(sweep.names))
         axes.set_xlabel(sweep.parameter.title)
-        axes.set_ylabel(f"{metric.title} ({scale.unit})")
+        value_label(axes, f"{metric.title} ({scale.unit})")
         axes.margins(y=0.12)
         axes.set_ylim(bottom=0)
         panel_title(axes, placement.value)

@@ -98,8 +98,16 @@ _OPTIONS = (
         "--workloads",
         type=Names(),
         default=(),
-        help="Workloads to run, with parameters as tcp-rr:size=1024 or iperf3-tcp:streams=1/4/16; "
-        "the profile's by default (docs/workloads.md).",
+        help="Workloads to run, with parameters as tcp-rr:size=1024 or tcp-stream:direction=both; "
+        "the profile's by default (docs/workloads.md has them all).",
+    ),
+    click.option(
+        "--streams",
+        type=Names(),
+        default=(),
+        metavar="N,...",
+        help="Measure workloads of bulk TCP once with each of these numbers of streams at once, "
+        "as 1,4,16.",
     ),
     click.option(
         "--placements",
@@ -200,6 +208,7 @@ def choices(
     access: tuple[str, ...],
     profile: str | None,
     workloads: tuple[str, ...],
+    streams: tuple[str, ...],
     placements: tuple[str, ...],
     blocks: int | None,
     target: float | None,
@@ -238,11 +247,14 @@ def choices(
     accesses = parse_accesses(access, chosen)
     if drivers not in {(), (driver_package.ALL,)}:
         refuse_idle(chosen, where, accesses)
+    measured = workload_package.chosen(workloads or wanted.workloads)
+    if streams:
+        measured = workload_package.each_with(measured, "streams", streams)
     make = partial(
         make_plan,
         [host.name for host in hosts.hosts],
         chosen,
-        workload_package.chosen(workloads or wanted.workloads),
+        measured,
         where,
         blocks=blocks or wanted.blocks or BLOCKS,
         warmup=next((one for one in (warmup, wanted.warmup) if one is not None), WARMUP),

@@ -99,6 +99,7 @@ def _live(
         access=access,
         profile=None,
         workloads=(next(iter(workloads.known())),),
+        streams=(),
         placements=placements,
         blocks=None,
         target=None,

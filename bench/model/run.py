@@ -94,13 +94,14 @@ class Checkout:
 class Reached:
     """What one treatment reached of a workload before the first block, in one execution: the rates
     of other workloads follow from the slowest. ``value`` is the workload's first headline, None
-    where ``reason`` says why there is none. ``raw`` has the tool's output."""
+    where ``reason`` says why there is none, in ``unit``. ``raw`` has the tool's output."""
 
     cell: Cell
     pair: HostPair
     value: float | None
     reason: str = ""
     raw: tuple[str, ...] = ()
+    unit: str = "1/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,11 @@ class RunInfo:
                 least = found.get(one.cell.workload, one.value)
                 found[one.cell.workload] = min(least, one.value)
         return found
+
+    def unit_reached(self, workload: str) -> str:
+        """The unit of what `slowest_of_each` says of a workload that it has."""
+        every = (one for one in self.reached if one.cell.workload == workload)
+        return next(one.unit for one in every if one.value is not None)
 
     def worked(self, workload: str) -> float:
         """For how many seconds the tool of a trial was to be at work, warm-ups included."""

@@ -48,8 +48,11 @@ def method(info: RunInfo, end: RunEnd | None, summary: Summary) -> Facts:
 def _rates(info: RunInfo) -> Iterator[tuple[str, str]]:
     """What was measured before the first block, for other workloads to take their rate from."""
     for workload, least in info.slowest_of_each().items():
-        slowest = next(one.cell for one in info.reached if one.value == least)
-        told = f"{human(least, '1/s')} on the slowest treatment, {printable(str(slowest))}"
+        slowest = next(
+            one for one in info.reached if (one.cell.workload, one.value) == (workload, least)
+        )
+        reached = human(least, slowest.unit)
+        told = f"{reached} on the slowest treatment, {printable(str(slowest.cell))}"
         yield f"{printable(workload)} before the first block", f"{told}: others' rates follow"
 
 

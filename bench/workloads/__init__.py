@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from functools import cache
 
 from bench.errors import UsageError
 from bench.registry import choose, discover
 from bench.workloads.base import Workload
+
+# What workloads are also called, and which they are then: those parameters are as they stand here
+# unless they are chosen. Cells have the workloads' own names, by which runs are compared.
+OTHER_NAMES = {
+    "tcp-stream": ("iperf3-tcp",),
+    "scale-pairs": ("iperf3-tcp:pairs=1/2/4", "tcp-rr:pairs=1/2/4"),
+}
 
 
 @cache
@@ -34,13 +42,48 @@ def named(name: str) -> Workload:
 def chosen(names: tuple[str, ...]) -> tuple[Workload, ...]:
     """The workloads called ``names``, in that order; all of them with their defaults for none.
 
-    Several values as in ``tcp-rr:size=1/1024`` stand for as many workloads. Raises UsageError for a
-    workload, a parameter or a value that is not known.
+    Several values as in ``tcp-rr:size=1/1024`` stand for as many workloads, and names may be those
+    of ``OTHER_NAMES``. Raises UsageError for a workload, a parameter or a value that is not known.
     """
     if not names:
         return tuple(known().values())
-    every = [one.name for name in names for one in _expanded(name)]
+    own = [each for name in names for each in _own_names(name)]
+    every = [one.name for name in own for one in _expanded(name)]
     return tuple(named(name) for name in dict.fromkeys(every))
+
+
+def each_with(
+    some: Sequence[Workload], parameter: str, values: Sequence[str]
+) -> tuple[Workload, ...]:
+    """``some`` workloads, those that have the ``parameter`` once with each of the ``values`` for
+    it, whatever they had before. Raises UsageError where none has it, and for a value that it
+    cannot have."""
+    having = [one for one in some if any(it.name == parameter for it in one.parameters)]
+    if not having:
+        listed = ", ".join(one.name for one in some)
+        raise UsageError(f"--{parameter}: none of these workloads has {parameter}: {listed}")
+    found: dict[str, None] = {}
+    for one in some:
+        offered = {it.name: it for it in one.parameters}.get(parameter)
+        if offered is None:
+            found[one.name] = None
+            continue
+        for text in values:
+            chosen = {**one.chosen, parameter: offered.value(text)}
+            found[one.having(chosen).name] = None
+    return tuple(named(name) for name in found)
+
+
+def _own_names(name: str) -> list[str]:
+    """The workloads' own names, with the parameters of ``name``, where that is another one."""
+    family, *settings = name.split(":")
+    told = {one.partition("=")[0] for one in settings}
+    found = []
+    for own in OTHER_NAMES.get(family, (family,)):
+        itself, *usual = own.split(":")
+        kept = [one for one in usual if one.partition("=")[0] not in told]
+        found.append(":".join((itself, *kept, *settings)))
+    return found
 
 
 def _expanded(name: str) -> list[Workload]:

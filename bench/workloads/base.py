@@ -58,12 +58,14 @@ class Span:
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One thing of a workload that may be chosen: its ``name``, its ``default``, and every value
-    that it ``allows``. ``title`` says what it is, with its unit."""
+    that it ``allows``. ``title`` says what it is, with its unit. The value ``unset``, where there
+    is one, leaves it to another parameter."""
 
     name: str
     default: int | str
     allows: range | tuple[int | str, ...]
     title: str
+    unset: int | None = None
 
     def value(self, text: str) -> int | str:
         """The allowed value that ``text`` stands for. Raises UsageError for any other."""

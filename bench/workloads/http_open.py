@@ -43,7 +43,11 @@ LOAD = Parameter(
     "load", 50, range(1, 101), "per cent of what http-echo reaches on the slowest treatment"
 )
 ASKED = Parameter(
-    "rate", 0, range(1_000_001), "requests a second, whatever http-echo reaches; 0 for the load"
+    "rate",
+    0,
+    range(1_000_001),
+    "requests a second, whatever http-echo reaches; 0 for the load",
+    unset=0,
 )
 # A percentile with fewer requests than these beyond it says more about chance than about the path.
 FEWEST_BEYOND = 10

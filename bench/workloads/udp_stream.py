@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from bench.errors import ParseError
-from bench.model import Better, Measurement, Metric, Sample, Step
+from bench.model import Better, Measurement, Metric, Sample
 from bench.units import human
-from bench.workloads._iperf3 import cut_short, number, report
+from bench.workloads._iperf3 import report
+from bench.workloads._udp import Sent, sent
 from bench.workloads.base import Cost, Parameter, Span, ToolOutput, Workload
 
 GOODPUT = Metric("udp_goodput", "bit/s", Better.HIGHER, "UDP goodput at 0.5 % loss", headline=True)
@@ -42,17 +41,6 @@ BETWEEN = 0.15
 SIZE = Parameter("size", 1400, (64, 512, 1400), "bytes of a packet's content")
 
 _STEP = re.compile(rb"^netbench-udp-search: step (\d{1,4}) of (\d{1,4})( again)?\n", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Tried:
-    """One execution of iperf3: a packet's ``length`` and what ``arrived`` in bytes, ``jitter`` in
-    seconds."""
-
-    step: Step
-    length: float
-    arrived: float
-    jitter: float
 
 
 class UdpStream(Workload):
@@ -129,14 +117,14 @@ def _division(duration: int) -> tuple[int, int]:
     return max(LEAST_STEPS, duration // seconds), seconds
 
 
-def _best(paced: Sequence[_Tried], limit: float) -> _Tried | None:
+def _best(paced: Sequence[Sent], limit: float) -> Sent | None:
     """The step of the highest goodput that lost no more than the share ``limit``: what is let
     through with some loss is then never below what is without."""
     kept = [one for one in paced if one.step.loss <= limit and one.step.goodput > 0]
     return max(kept, key=lambda one: one.step.goodput, default=None)
 
 
-def _tried(output: ToolOutput) -> Iterator[_Tried]:
+def _tried(output: ToolOutput) -> Iterator[Sent]:
     """Every step in its order. Raises ParseError unless all of them are there and whole."""
     _, *parts = _STEP.split(output.stdout)
     found = list(zip(parts[::4], parts[1::4], parts[2::4], parts[3::4], strict=True))
@@ -153,36 +141,9 @@ def _tried(output: ToolOutput) -> Iterator[_Tried]:
     for place, (step, _, said) in enumerate(counted):
         # Only the last step may have failed: the search ends with it.
         code = output.exit_code if place == last else 0
-        yield _step(report(ToolOutput(code, said, output.stderr)), unpaced=step == 0)
+        yield sent(report(ToolOutput(code, said, output.stderr)), paced=step > 0)
     if [step for step, _, _ in counted] != list(range(counted[0][1] + 1)) or last == 0:
         raise ParseError(f"netbench-udp-search made {last} steps of {counted[0][1]}")
-
-
-def _step(found: dict[str, Any], *, unpaced: bool) -> _Tried:
-    try:
-        asked = found["start"]["test_start"]
-        protocol, length = str(asked["protocol"]), number(asked["blksize"])
-        target = number(asked["target_bitrate"])
-        sent, received = found["end"]["sum_sent"], found["end"]["sum_received"]
-        packets, offered = number(sent["packets"]), number(sent["bits_per_second"])
-        arrived, goodput = number(received["bytes"]), number(received["bits_per_second"])
-        jitter = number(received["jitter_ms"]) / 1e3
-        short = cut_short(found, received)
-    except KeyError as missing:
-        raise ParseError(f"iperf3's report lacks {missing}") from None
-    except (AttributeError, TypeError, ValueError, OverflowError) as wrong:
-        raise ParseError(f"iperf3's report is not as it should be: {wrong}") from None
-    if short:
-        raise ParseError(short)
-    if protocol != "UDP" or min(length, packets, offered) <= 0 or (target == 0) != unpaced:
-        raise ParseError(
-            f"iperf3 sent {packets:.0f} packets of {length:.0f} bytes of {protocol:.10} at "
-            f"{offered:.0f} bit/s, where {target:.0f} bit/s were asked for (0: no pace)"
-        )
-    # RFC 2544 counts what was sent against what arrived: iperf3's own count knows nothing of what
-    # was lost after the last packet that it saw. More arrive than were sent where some are doubled.
-    kept = min(1.0, arrived / length / packets)
-    return _Tried(Step(offered, goodput, 1 - kept, paced=not unpaced), length, arrived, jitter)
 
 
 WORKLOAD = UdpStream()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.estimate import Range
 from bench.store import StoredRun
 from benchmarks.trust.judged import Alarms, Fidelity, Found, Share
+
+# What is not this page's own, and before what it stands.
+AGREEMENT, END = "## Do two tools agree?", "## What this does not show"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,15 @@ def write(findings: Findings, page: Path) -> None:
         trials=len(findings.run.trials),
         windows=info.plan.blocks // findings.window,
     )
-    page.write_text(text, encoding="utf-8")
+    page.write_text(text.replace(END, _kept(page) + END), encoding="utf-8")
+
+
+def _kept(page: Path) -> str:
+    """The part of the page that is there already and of other measurements (see
+    `benchmarks.crosscheck`)."""
+    there = page.read_text(encoding="utf-8") if page.exists() else ""
+    found = re.search(rf"^{re.escape(AGREEMENT)}$.*?(?=^## )", there, re.MULTILINE | re.DOTALL)
+    return found[0] if found else ""
 
 
 def fidelity_row(found: Fidelity) -> str:

@@ -155,6 +155,35 @@ sed -i 's/^netbench-udp-search: step 2 of.*/&\nwarning: UDP block size exceeds t
 dirty udp-stream/tried-again udp-stream/good
 sed -i 's/^netbench-udp-search: step 4 of 8$/&\n{\n\t"error":\t"the server is busy"\n}\n\n& again/' \
     "$golden/udp-stream/tried-again/stdout"
+# --- udp-paced ------------------------------------------------------------------------------------
+paced() { # SECONDS RATE
+    echo iperf3 --json --udp --client 127.0.0.1 --port 15203 --time "$1" --bitrate "$2" --length 1400 \
+        --connect-timeout 3000
+}
+capture udp-paced/no-server $(paced 1 20000000)
+"${in_image[@]}" iperf3 --server --json --bind 0.0.0.0 --port 15203 >/dev/null 2>&1 &
+server=$!
+sleep 0.5
+capture udp-paced/good $(paced 3 20000000)
+drop 100
+capture udp-paced/lossy $(paced 2 20000000)
+iptables -F INPUT
+iptables -A INPUT -p udp --dport 15203 -m statistic --mode nth --every 8 --packet 4 -j DROP
+capture udp-paced/path-full $(paced 2 20000000)
+iptables -F INPUT
+capture udp-paced/sender-full $(paced 2 100000000000)
+capture udp-paced/without-pace $(paced 1 0)
+"${in_image[@]}" iperf3 --client 127.0.0.1 --port 15203 --time 3 >/dev/null 2>&1 &
+first=$!
+sleep 0.5
+capture udp-paced/server-busy $(paced 1 20000000)
+wait "$first"
+capture udp-paced/ended timeout 1.5 $(paced 3 20000000)
+(sleep 1.5; kill -KILL "$server") &
+capture udp-paced/server-killed $(paced 3 20000000)
+dirty udp-paced/truncated udp-paced/good
+truncate -s -900 "$golden/udp-paced/truncated/stdout"
+
 # --- netperf --------------------------------------------------------------------------------------
 keys=THROUGHPUT,THROUGHPUT_UNITS,ELAPSED_TIME,MEAN_LATENCY,P50_LATENCY,P90_LATENCY,P99_LATENCY
 keys=$keys,LOCAL_BYTES_SENT,LOCAL_BYTES_RECVD

@@ -4,8 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 import pytest_socket
+from hypothesis import settings
 
 from bench import cleanup
+
+# Machines that run tests are busy: how long an example takes there says nothing about the code.
+settings.register_profile("netbench", deadline=None)
+settings.load_profile("netbench")
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """The rate of workloads that follow from what the slowest treatment reaches of another."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,12 @@ import pytest
 
 from bench import drivers, workloads
 from bench.analysis.likeness import differences
+from bench.analysis.summary import summarise
 from bench.model import HostPair, Placement, Plan, Reached, RunInfo, Status
 from bench.plan import calibrations, estimate, make_plan
 from bench.remote.api import Completed
 from bench.remote.fake import FakeMachine, FakeWorld
+from bench.report.setup import method
 from bench.store import load
 from tests.unit.test_runner import NAMES, Watcher, go, working, world
 from tests.unit.test_workloads import BETWEEN, stretch
@@ -20,7 +23,7 @@ __all__ = ["world"]
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
-# Requests a second in a closed loop, by what the container's name has in it.
+# Requests a second in a closed loop, or kbit/s of UDP, by what the container's name has in it.
 REACHED = {"overlay": 800, "host": 1600}
 
 
@@ -35,6 +38,18 @@ def plan(*names: str, aa: int = 0) -> Plan:
         warmup=0,
         seed=3,
         aa=aa,
+    )
+
+
+def sent(asked: float, offered: float, arrived: float) -> str:
+    """What iperf3 reports of a second in which that many kbit/s of UDP were asked for, sent and
+    received."""
+    test = {"protocol": "UDP", "blksize": 100, "duration": 1, "target_bitrate": 1e3 * asked}
+    left = {"packets": 1.25 * offered, "bits_per_second": 1e3 * offered}
+    received = {"bytes": 125 * arrived, "bits_per_second": 1e3 * arrived}
+    received |= {"jitter_ms": 0.01, "seconds": 1}
+    return json.dumps(
+        {"start": {"test_start": test}, "end": {"sum_sent": left, "sum_received": received}}
     )
 
 
@@ -54,6 +69,20 @@ class Tools:
             log = f"{rate} 200 {16_000_000 // rate}\n"
             said = f"{stretch(log)}{BETWEEN}{stretch(log)}"
             return Completed(0, said.encode(), log.encode())
+        if argv[0] == "netbench-udp-search":
+            # The search of a path that carries so many kbit/s.
+            rate = next(rate for name, rate in REACHED.items() if f"-{name}-" in container)
+            steps = [sent(0.0, 8 * rate, rate), *(sent(rate, rate, rate) for _ in range(8))]
+            said = "\n".join(
+                f"netbench-udp-search: step {number} of 8\n{one}"
+                for number, one in enumerate(steps)
+            )
+            return Completed(0, said.encode(), b"")
+        if argv[0] == "iperf3" and "--bitrate" in argv:
+            options = dict(zip(argv[3::2], argv[4::2], strict=False))
+            self.rates.append(float(options["--bitrate"]))
+            rate = self.rates[-1] / 1e3
+            return Completed(0, sent(rate, rate, rate).encode(), b"")
         if argv[0] == "netbench-http-open":
             options = dict(word[2:].split("=") for word in argv[1:] if word.startswith("--"))
             self.rates.append(float(options["rate"]))
@@ -117,17 +146,42 @@ def test_only_what_follows_from_another_is_measured_before_and_the_time_for_it_i
 
 @pytest.mark.parametrize(
     ("name", "rate"),
-    [("http-open", 500.0), ("http-open:load=80", 800.0), ("http-open:rate=77", 77.0)],
+    [
+        ("http-open", "--rate=500.000"),
+        ("http-open:load=80", "--rate=800.000"),
+        ("http-open:rate=77", "--rate=77.000"),
+        ("udp-paced", "--bitrate 500"),
+        ("udp-paced:size=64:load=80", "--bitrate 800"),
+        ("udp-paced:rate=77", "--bitrate 77000000"),
+    ],
 )
-def test_the_rate_is_the_share_that_was_chosen(name: str, rate: float) -> None:
+def test_the_rate_is_the_share_that_was_chosen(name: str, rate: str) -> None:
     found = workloads.named(name).at(1000.0)
-    assert f"--rate={rate:.3f}" in found.client("198.18.0.9", 15280, 5, 1)
+    assert f" {rate} " in " ".join(found.client("198.18.0.9", 15280, 5, 1))
     assert (found.name, found.chosen) == (name, workloads.named(name).chosen)
 
 
 def test_a_rate_that_is_given_needs_nothing_measured_beforehand() -> None:
     assert calibrations(plan("http-open:rate=77")) == ()
     assert len(calibrations(plan("http-open:rate=77", "http-open:load=30/80"))) == 6
+    assert calibrations(plan("udp-paced:rate=5:size=64/512")) == ()
+
+
+def test_packets_of_all_treatments_are_sent_at_the_same_rate_by_their_size(
+    carrying: FakeWorld, tmp_path: Path
+) -> None:
+    carrying.tool = tools = Tools()
+    outcome = go(carrying, tmp_path, plan=plan("udp-paced", "udp-paced:load=80:size=64"))
+    run = load(outcome.path)
+    # The search is of packets of the same size.
+    assert run.info.slowest_of_each() == {"udp-stream": 8e5, "udp-stream:size=64": 8e5}
+    assert run.info.unit_reached("udp-stream:size=64") == "bit/s"
+    assert sorted(tools.rates) == [4e5] * 6 + [6.4e5] * 6
+    assert outcome.counts[Status.COMPLETED] == 12
+    told = dict(method(run.info, run.end, summarise(run)))
+    assert (
+        "800 kbit/s on the slowest treatment, overlay/" in told["udp-stream before the first block"]
+    )
 
 
 def test_runs_that_found_other_rates_say_so_when_they_are_compared() -> None:

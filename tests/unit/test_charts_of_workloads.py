@@ -70,6 +70,13 @@ def test_a_line_for_each_driver_with_a_point_for_each_number_of_streams(summary:
                 ("http-echo:connections=64", "body", [0, 1024]),
             ],
         ),
+        # A rate that follows from a load is no rate of 0.
+        (("http-open", "http-open:rate=500"), []),
+        (
+            ("http-open", "http-open:load=80", "http-open:rate=500", "http-open:rate=900"),
+            [("http-open", "load", [50, 80]), ("http-open", "rate", [500, 900])],
+        ),
+        (("udp-paced:rate=50", "udp-paced:load=30", "udp-paced:rate=9:size=64"), []),
     ],
 )
 def test_only_workloads_that_differ_in_one_number_make_a_line(
@@ -109,6 +116,18 @@ def test_without_the_processors_use_or_anything_to_compare_there_is_no_chart(
     assert costs(summary, (), "iperf3-tcp", metric) is None
     alone = load(write_run(tmp_path / "alone", driver_names=("host",), blocks=2))
     assert costs(summarise(alone), cpu_use(alone), "iperf3-tcp", metric) is None
+
+
+def test_what_the_values_are_is_wrapped_beside_their_axis(tmp_path: Path) -> None:
+    names = ("udp-paced:size=512:load=30", "udp-paced:size=512:load=60")
+    one = load(write_run(tmp_path / "paced", workload_names=names, blocks=3))
+    summary = summarise(one)
+    metric = next(it for _, it in summary.headlines if it.name == "cpu_per_paced_gb")
+    chart = costs(summary, cpu_use(one), names[0], metric)
+    assert chart is not None
+    lines = chart.axes[0].get_ylabel().split("\n")
+    assert " ".join(lines) == "CPU time per GB of UDP at a rate (size=512, load=30) (s/GB)"
+    assert max(map(len, lines)) < 40
 
 
 def test_both_are_drawn_into_files(run: StoredRun, summary: Summary, tmp_path: Path) -> None:

@@ -122,6 +122,17 @@ def test_a_fixed_number_of_blocks_has_no_outlook(inventory: Path) -> None:
     assert "latency_p50 [s]" in done.output
 
 
+def test_streams_are_told_in_short_for_what_has_them(inventory: Path) -> None:
+    done = plan(inventory, "--workloads", "tcp-stream,tcp-rr", "--streams", "1,4", "--no-aa")
+    rows = {line.split()[0] for line in done.output.splitlines() if "(baseline)" in line}
+    assert rows == {"iperf3-tcp", "iperf3-tcp:streams=4", "tcp-rr"}
+    short = plan(inventory, "--profile", "quick", "--streams", "16", "--no-aa")
+    rows = {line.split()[0] for line in short.output.splitlines() if "(baseline)" in line}
+    assert rows == {"iperf3-tcp:streams=16", "http-echo", "tcp-rr"}
+    none = plan(inventory, "--workloads", "tcp-rr", "--streams", "4")
+    assert "none of these workloads has streams" in str(none.exception)
+
+
 def test_a_profile_says_what_the_command_line_does_not(inventory: Path, tmp_path: Path) -> None:
     usual = plan(inventory, "--no-aa")
     assert "32 cells x 6 blocks = 192 trials of 5 s after 1 s" in usual.output

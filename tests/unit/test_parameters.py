@@ -1,7 +1,7 @@
 """Workloads with parameters: their names, and what the parameters make of the commands."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench import workloads
@@ -22,6 +22,7 @@ def names(draw: st.DrawFn) -> tuple[str, dict[str, int | str]]:
     return ":".join((family.name, *(f"{key}={value}" for key, value in picked.items()))), picked
 
 
+@settings(deadline=None)
 @given(names())
 def test_a_name_is_what_was_chosen_and_the_same_however_it_is_written(
     drawn: tuple[str, dict[str, int | str]],
@@ -66,6 +67,49 @@ def test_several_values_are_as_many_workloads_each_once() -> None:
     ]
     with pytest.raises(UsageError, match="one workload is meant, and that is 2"):
         workloads.named("tcp-rr:size=1/2")
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("tcp-stream", ["iperf3-tcp"]),
+        ("tcp-stream:streams=1/4", ["iperf3-tcp", "iperf3-tcp:streams=4"]),
+        (
+            "scale-pairs",
+            [
+                *("iperf3-tcp", "iperf3-tcp:pairs=2", "iperf3-tcp:pairs=4"),
+                *("tcp-rr", "tcp-rr:pairs=2", "tcp-rr:pairs=4"),
+            ],
+        ),
+        ("scale-pairs:size=64:pairs=8", ["iperf3-tcp:size=64:pairs=8", "tcp-rr:size=64:pairs=8"]),
+    ],
+)
+def test_another_name_stands_for_workloads_of_their_own_names(name: str, own: list[str]) -> None:
+    assert [one.name for one in workloads.chosen((name,))] == own
+    assert not workloads.OTHER_NAMES.keys() & workloads.known().keys()
+
+
+def test_another_name_takes_no_other_parameters_than_what_it_stands_for() -> None:
+    with pytest.raises(UsageError, match=r"tcp-rr has no parameter 'streams=4'"):
+        workloads.chosen(("scale-pairs:streams=4",))
+    # It is no name of a cell.
+    with pytest.raises(UsageError, match="unknown workload 'tcp-stream'"):
+        workloads.named("tcp-stream")
+
+
+def test_streams_are_set_where_a_workload_has_them_and_every_cell_is_there_once() -> None:
+    some = workloads.chosen(("http-echo", "iperf3-tcp:streams=4/16", "iperf3-tcp:pairs=2"))
+    assert [one.name for one in workloads.each_with(some, "streams", ("1", "8"))] == [
+        "http-echo",
+        "iperf3-tcp",
+        "iperf3-tcp:streams=8",
+        "iperf3-tcp:pairs=2",
+        "iperf3-tcp:streams=8:pairs=2",
+    ]
+    with pytest.raises(UsageError, match=r"streams .* cannot be '0'; it may be 1 to 128"):
+        workloads.each_with(some, "streams", ("1", "0"))
+    with pytest.raises(UsageError, match="none of these workloads has streams: tcp-rr"):
+        workloads.each_with(workloads.chosen(("tcp-rr",)), "streams", ("4",))
 
 
 def client(name: str) -> str:
