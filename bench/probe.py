@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from bench import drivers, workloads
@@ -22,9 +22,11 @@ PROBE_WITHIN = 10.0
 LEAST_TRIES = 3
 POLL = 0.15
 # How long a probe waits for an answer, and how much longer its process may take to begin and end:
-# eight begin at once, which takes an emulated processor 8 s.
+# a busy machine of emulated processors needs more than 20 s for that.
 PATIENCE = 3
-STARTS_WITHIN = 20.0
+STARTS_WITHIN = 60.0
+# More at once on one host make none of them faster, and a few processors late.
+AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +53,45 @@ def probe(
     deployment: Deployment,
     paths: Iterable[Path],
     underlay: Iterable[UnderlayPath] = (),
+    processors: Mapping[str, int] | None = None,
 ) -> dict[Path, str]:
     """Why each path does not work; the ones that do are not in the result.
 
     A path works when a request of a few bytes and one of 64 KiB come back unchanged from the very
     server that was meant, and the workload's own server answers too. New networks need a moment to
-    settle: a path is tried until it works or ``PROBE_WITHIN`` seconds are over. Raises
-    HostUnreachable where a client's host is lost.
+    settle: a path is tried until it works or ``PROBE_WITHIN`` seconds are over. As many are tried
+    at once from one host as it has ``processors``. Raises HostUnreachable where a client's host is
+    lost.
     """
     wanted = [
         path for path in paths if not deployment.why_not(path.driver, path.access, path.placement)
     ]
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        answers = pool.map(lambda path: patiently(fleet, deployment, path), wanted)
-        return {
-            path: f"{named(why, deployment, path, tuple(underlay))}; {path.driver} needs "
-            f"{drivers.known()[path.driver].needs}"
-            for path, why in zip(wanted, answers, strict=True)
-            if why
+    clients = {path.pair.client_for(path.placement) for path in wanted}
+    with ExitStack() as stack:
+        pools = {
+            host: stack.enter_context(
+                ThreadPoolExecutor(min(AT_ONCE, (processors or {}).get(host, AT_ONCE)))
+            )
+            for host in clients
         }
+        tried = {
+            path: pools[path.pair.client_for(path.placement)].submit(
+                patiently, fleet, deployment, path
+            )
+            for path in wanted
+        }
+        try:
+            answers = {path: answer.result() for path, answer in tried.items()}
+        finally:
+            # Once a host is lost, what has not begun need not.
+            for answer in tried.values():
+                answer.cancel()
+    return {
+        path: f"{named(why, deployment, path, tuple(underlay))}; {path.driver} needs "
+        f"{drivers.known()[path.driver].needs}"
+        for path, why in answers.items()
+        if why
+    }
 
 
 def named(why: str, deployment: Deployment, path: Path, underlay: Sequence[UnderlayPath]) -> str:

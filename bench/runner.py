@@ -185,7 +185,8 @@ class _Run:
         writer.head(replace(info, networks=networks))
         self.progress.stage("trying every path")
         paths = dict.fromkeys(map(path_of, round_of(self.plan)))
-        broken = probe(fleet, deployment, paths, ready.underlay)
+        processors = {name: facts.cpus for name, facts in ready.facts.items()}
+        broken = probe(fleet, deployment, paths, ready.underlay, processors)
         refuse_without_baseline(broken, paths)
         networks |= self.prove_isolation(fleet, deployment, broken)
         settings, publishers = path_facts(fleet, attestor.locator, self.plan)

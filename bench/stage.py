@@ -6,6 +6,7 @@ kept.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,6 @@ RUNNING_WITHIN = 60.0
 MOST_TASKS = 500
 GONE_WITHIN = 30.0
 POLL = 0.1
-
 
 # Takes a host's name, and True to take its link off.
 Cut = Callable[[str, bool], None]
@@ -218,21 +218,31 @@ class Stage:
         """Take away what this check made, so that the next begins on an empty stage; what resists
         is left for the clean-up at the end, which tells."""
 
-        def without(kind: str, machine: Machine) -> None:
+        def refused(kind: str, machine: Machine) -> int:
+            """Remove what there is of this kind; how many would not go."""
             label = f"{labels.CHECK}={self.marks[labels.CHECK]}"
+            stays = 0
             for thing in machine.engine.labelled(label):
                 if thing.kind == kind:
-                    machine.engine.remove(thing)
+                    try:
+                        machine.engine.remove(thing)
+                    except HostError:
+                        stays += 1
+            return stays
 
-        deadline = time.monotonic() + GONE_WITHIN
         for kind, hosts in (
             ("service", [self.swarm.manager]),
             ("container", list(self.fleet)),
             ("network", [self.swarm.manager]),
         ):
-            while time.monotonic() < deadline:
-                refused = self.fleet.attempt(partial(without, kind), hosts)
-                if not any(isinstance(answer, HostError) for answer in refused.values()):
+            # For as long as they get fewer: a slow host takes seconds for each.
+            least = deadline = math.inf
+            while True:
+                answers = self.fleet.attempt(partial(refused, kind), hosts)
+                stay = sum(answer if isinstance(answer, int) else 1 for answer in answers.values())
+                if stay < least:
+                    least, deadline = stay, time.monotonic() + GONE_WITHIN
+                if not stay or time.monotonic() > deadline:
                     break
                 time.sleep(POLL)
         self.services.clear()

@@ -4,10 +4,12 @@ import itertools
 import json
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from types import SimpleNamespace
 
 import pytest
@@ -226,6 +228,31 @@ def test_a_path_that_does_not_work_is_skipped_but_only_that_one(
     ]
     assert "no answer within 3 s" in skipped[0].reason
     assert "more than one MAC address" in skipped[0].reason
+
+
+def test_a_host_tries_no_more_paths_at_once_than_it_has_processors(
+    world: FakeWorld, tmp_path: Path
+) -> None:
+    at_work: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    counting = Lock()
+
+    def counted(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[0] != "netbench-probe":
+            return working(machine, container, argv)
+        name = machine.host.name
+        with counting:
+            at_work[name] += 1
+            most[name] = max(most[name], at_work[name])
+        time.sleep(0.02)
+        with counting:
+            at_work[name] -= 1
+        return working(machine, container, argv)
+
+    world.tool = counted
+    assert go(world, tmp_path).end.outcome == "finished"
+    assert set(most) == set(NAMES)
+    assert max(most.values()) <= world.machines["a"].cpus
 
 
 def test_an_answer_from_the_wrong_server_is_not_measured(
