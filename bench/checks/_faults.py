@@ -7,12 +7,31 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench import labels
-from bench.errors import DeployError
+from bench.errors import DeployError, HostError
 from bench.remote.api import Labelled, Task
 from bench.stage import Stage
 
-# How long a host that was away may take to be back in the swarm.
+# How long a host that was away may take to be back in the swarm, and its engine to end or begin.
 BACK_WITHIN = 90.0
+ENGINE_WITHIN = 60.0
+
+# Where there is a service manager, it is the one to ask: the socket would start the engine again.
+# Else how the engine was started is kept until it is started again. Either way it is told to end,
+# and ends its containers first.
+STOP = """
+[ -d /run/systemd/system ] && exec systemctl stop docker.socket docker.service
+pid=$(cat /run/docker.pid) || exit 1
+cat /proc/$pid/environ /proc/$pid/cmdline >/run/netbench-engine && kill $pid || exit 1
+while kill -0 $pid 2>/dev/null; do sleep 0.1; done
+"""
+START = """
+[ -d /run/systemd/system ] && exec systemctl start docker.socket docker.service
+[ -e /run/netbench-engine ] || exit 0
+pid=$(cat /run/docker.pid 2>/dev/null) && kill -0 $pid 2>/dev/null ||
+    setsid --fork xargs -0 -a /run/netbench-engine env -i </dev/null >/run/netbench-engine.log 2>&1
+until docker info >/dev/null 2>&1; do sleep 0.2; done
+rm /run/netbench-engine
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +89,25 @@ def _mend(stage: Stage, task: Task) -> None:
     _await_back(stage, task)
 
 
+def _stop(stage: Stage, task: Task) -> None:
+    _engine(stage, task, STOP, "stopped")
+
+
+def _start(stage: Stage, task: Task) -> None:
+    _engine(stage, task, START, "started again")
+    _await_back(stage, task)
+
+
+def _engine(stage: Stage, task: Task, script: str, what: str) -> None:
+    host = stage.host_of(task)
+    done = stage.fleet[host].shell.run(("sh", "-c", script), timeout=ENGINE_WITHIN)
+    if done.exit_code:
+        said = " ".join(done.stderr.decode(errors="replace").split())[-120:]
+        raise HostError(
+            host, f"its engine cannot be {what}: {said or done.exit_code}", "see its log there"
+        )
+
+
 def _await_back(stage: Stage, task: Task) -> None:
     deadline = time.monotonic() + BACK_WITHIN
     while not any(
@@ -85,4 +123,5 @@ FAULTS = (
     Fault("the task is killed", _kill, _killed, node=False),
     Fault("its node is drained", _drain, _drained),
     Fault("its host is cut off", _cut, _mend, lab=True),
+    Fault("its engine is stopped", _stop, _start, lab=True),
 )

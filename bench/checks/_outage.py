@@ -24,12 +24,15 @@ class Beat:
 @dataclass(frozen=True, slots=True)
 class Outage:
     """What a client saw of a fault, in seconds from it: the first request that failed and the first
-    after which none did (None where none failed, or they went on to fail to the end)."""
+    after which none did (None where none failed, or they went on to fail to the end); the last that
+    the task of before the fault answered, and the first that another did (None where none did)."""
 
     lost: int
     requests: int
     first_failed: float | None
     steady: float | None
+    old_last: float | None = None
+    new_first: float | None = None
 
 
 def parse(text: str) -> list[Beat]:
@@ -55,11 +58,19 @@ def outage(beats: Sequence[Beat], fault: float) -> Outage:
     before it may fail by it."""
     after = [beat for beat in beats if beat.sent >= fault - PATIENCE]
     failed = [beat for beat in after if not beat.good]
-    if not failed:
-        return Outage(0, len(beats), None, None)
-    later = [beat.sent for beat in after if beat.sent > failed[-1].sent]
+    good = [beat for beat in beats if beat.good]
+    # Those sent just before the fault may have been answered by the one that came after it.
+    old = next((beat.words for beat in reversed(good) if beat.sent < fault - PATIENCE), None)
+    by_old = [beat.sent - fault for beat in good if beat.words == old and beat.sent >= fault]
+    by_new = [beat.sent - fault for beat in good if beat.words != old and beat.sent >= fault]
+    later = [beat.sent - fault for beat in after if failed and beat.sent > failed[-1].sent]
     return Outage(
-        len(failed), len(beats), failed[0].sent - fault, later[0] - fault if later else None
+        lost=len(failed),
+        requests=len(beats),
+        first_failed=failed[0].sent - fault if failed else None,
+        steady=later[0] if later else None,
+        old_last=by_old[-1] if by_old else None,
+        new_first=by_new[0] if by_new else None,
     )
 
 
@@ -77,13 +88,15 @@ def told(
         failure = f"{group}: requests failed to the end, {within:.0f} s after the fault"
     times = {
         "first failed request": seen.first_failed,
-        "replacement runs": replaced,
+        "another runs": replaced,
         "name is right": right,
         "steady answers": seen.steady,
+        "old one's last answer": seen.old_last,
+        "another answers": seen.new_first,
     }
     figures = [
         Figure(group, name, value, "s") for name, value in times.items() if value is not None
     ]
     figures.append(Figure(group, f"lost of {seen.requests}", float(seen.lost), "requests"))
-    found = f"{seen.lost} of {seen.requests} requests lost"
+    found = f"{seen.lost or 'none'} of {seen.requests} requests lost"
     return Finding(group, "steady requests", "comes back", found, failure), figures

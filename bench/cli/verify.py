@@ -36,7 +36,7 @@ ARROW = " -> "
 @click.option(
     "--lab",
     metavar="NAME",
-    help="failover: the hosts are this lab's: one can be cut off.",
+    help="failover: the hosts are this lab's: one can be cut off, and an engine stopped.",
 )
 @storing
 def command(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bench import checks, images, stage
 from bench.checked import Outcome, Verification, failures
-from bench.checks import _life, _outage, _reach, balance, dns, failover, isolation
+from bench.checks import _faults, _life, _outage, _reach, balance, dns, failover, isolation
 from bench.checks.isolation import ENCRYPTED, TENANT_A, TENANT_B, read_underlay
 from bench.cli.report import command as report_command
 from bench.cli.verify import command
@@ -480,6 +480,19 @@ def test_an_outage_is_from_the_fault_to_the_first_of_the_answers_that_stay() -> 
     assert _outage.outage(_outage.parse(beats(True, False)), 1000.0).steady is None
 
 
+def test_who_answered_before_and_after_a_fault_is_told_apart() -> None:
+    by = ["a"] * 60 + ["b", "a", "b", "b"]
+    text = "".join(f"{1000 + n / 20:.6f} 900 ok task {who}\n" for n, who in enumerate(by))
+    found = _outage.outage(_outage.parse(text), 1002.0)
+    assert (found.lost, found.first_failed, found.steady) == (0, None, None)
+    assert found.old_last == pytest.approx(1.05)
+    assert found.new_first == pytest.approx(1.0)
+    finding, figures = _outage.told("stopped", found, 0.9, 1.1, within=35.0)
+    assert finding.found == "none of 64 requests lost"
+    assert not finding.failure
+    assert {"old one's last answer", "another answers"} <= {one.name for one in figures}
+
+
 @given(st.text(max_size=60))
 def test_any_beat_is_read_or_refused(text: str) -> None:
     try:
@@ -532,12 +545,15 @@ def test_kill_and_drain_are_followed_and_the_node_gets_tasks_again(
     # The manager has no tasks of its own: what it tells is needed.
     assert {"c"} in drained
     assert set() in drained
-    assert {one.what for one in report.skipped} == {"vip", "its host is cut off"}
+    assert {one.what for one in report.skipped} == {
+        *("vip", "its host is cut off", "its engine is stopped")
+    }
     assert is_clean(made)
 
 
-def test_a_lab_host_is_cut_off_and_put_on_again(
-    made: FakeWorld, names: Names, tmp_path: Path
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_lab_host_is_cut_off_and_its_engine_stopped_and_both_undone(
+    made: FakeWorld, names: Names, tmp_path: Path, code: int
 ) -> None:
     from bench.inventory import load_inventory
     from bench.verify import Asked, verify
@@ -553,6 +569,16 @@ def test_a_lab_host_is_cut_off_and_put_on_again(
     (tmp_path / "x.yaml").write_text(INVENTORY)
     inventory = load_inventory(tmp_path / "x.yaml")
     cuts = []
+    engines = []
+    kernel = made.command
+
+    def scripts(machine: FakeMachine, argv: Sequence[str]) -> Completed | None:
+        if argv[-1] not in (_faults.STOP, _faults.START):
+            return kernel(machine, argv)
+        engines.append((machine.host.name, argv[-1]))
+        return Completed(0 if argv[-1] == _faults.START else code, b"", b"no such process")
+
+    made.command = scripts
     _, found = verify(
         Asked(
             inventory=inventory,
@@ -564,7 +590,11 @@ def test_a_lab_host_is_cut_off_and_put_on_again(
         lambda _line: None,
     )
     assert cuts == [("c", True), ("c", False)]
-    assert failures(found.checks) == []
+    assert engines == [("c", _faults.STOP), ("c", _faults.START)]
+    told = "failover: its engine is stopped, by dns: c: its engine cannot be stopped"
+    assert failures(found.checks) == (
+        [f"{told}: no such process; see its log there"] if code else []
+    )
     assert "its host is cut off, by dns" in {one.group for one in found.checks[0].report.findings}
 
 
