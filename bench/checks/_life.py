@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from bench import drivers, labels
 from bench.checked import Figure
-from bench.drivers.base import Driver, SiteHost
+from bench.checks._parents import config_of, lay
+from bench.drivers.base import Driver
 from bench.errors import DeployError, HostError, HostUnreachable
 from bench.remote.api import Labelled, ServiceSpec, Task
 from bench.stage import GONE_WITHIN, Stage
@@ -92,20 +93,9 @@ class Life:
         stage, driver = self.stage, self.driver
         if driver.existing:
             return driver.existing
-        machine, facts = stage.fleet[self.host], stage.facts[self.host]
-        parent = machine.host.macvlan_parent or facts.data_interface
-        config = driver.host_network(stage.site, SiteHost(0, self.host, parent, facts.data_address))
         full = stage.named(self.named("net"))
-        self.networks = [full]
-        if config is not None:
-            self.networks.append(f"{full}-config")
-            # The manager looks the settings up before it makes a network from them.
-            for name in dict.fromkeys((self.host, stage.swarm.manager)):
-                stage.fleet[name].engine.create_network(f"{full}-config", config, stage.marks)
-        spec = driver.network(stage.site)
-        assert spec is not None
-        source = f"{full}-config" if spec.from_config else ""
-        stage.manager.engine.create_network(full, spec, stage.marks, config_from=source)
+        self.networks = [full, config_of(full)]
+        lay(stage, driver, full, [self.host])
         return full
 
     def over(self) -> None:

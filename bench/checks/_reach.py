@@ -26,6 +26,8 @@ class Kind(StrEnum):
     HOST = "host"
     BRIDGE = "bridge"
     OVERLAY = "overlay"
+    GATEWAY = "gateway"
+    PARENT = "parent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +73,37 @@ class Try:
 
 def may_reach(source: Spot, net: Net, host: str, way: Way) -> bool | None:
     """Whether a container reaches one that is on ``net`` on ``host``, by the rules; None where that
-    is up to the engine.
+    is up to the engine, or to the network that the hosts are on.
 
     A bridge is its host's own; an overlay is everywhere. Whoever is on a network that is not
     internal gets out to the hosts. A host reaches its own bridges (internal ones too: Docker keeps
     those from the world, not from their host), no overlay, and knows nobody's name. An internal
     bridge's containers reach their own host at the bridge's address; before Docker 25.0 they have a
     default route and reach it at its others too (moby/moby#46603).
+
+    By the gateway bridge, which gives overlays' containers their way out, nobody reaches anybody:
+    Docker makes it with icc=false. It is its host's own, who does. A network on the hosts' parent
+    interfaces is one with what these are plugged into, which says what passes between hosts, and
+    has its own way (or none) from and to all others; containers on one parent meet above it.
     """
     local = source.host == host
     kinds = {one.kind for one in source.nets}
-    if net.kind is Kind.HOST:
-        if local and kinds == {Kind.BRIDGE} and all(one.internal for one in source.nets):
-            return None
-        return Kind.HOST in kinds or any(not one.internal for one in source.nets)
-    if Kind.HOST in kinds:
-        return way is not Way.NAME and net.kind is Kind.BRIDGE and local
-    return net in source.nets and (local or net.kind is Kind.OVERLAY)
+    closed = all(one.internal for one in source.nets)
+    own = net in source.nets
+    match net.kind:
+        case Kind.HOST:
+            either = kinds == {Kind.PARENT} or (local and kinds == {Kind.BRIDGE} and closed)
+            return None if either else Kind.HOST in kinds or not closed
+        case Kind.GATEWAY:
+            return Kind.HOST in kinds and local
+        case Kind.PARENT:
+            if own and (local or way is Way.NAME):
+                return True
+            return False if closed or way is Way.NAME else None
+        case _ if Kind.HOST in kinds:
+            return way is not Way.NAME and net.kind is Kind.BRIDGE and local
+        case _:
+            return own and (local or net.kind is Kind.OVERLAY)
 
 
 def tries(spots: Sequence[Spot]) -> Iterator[Try]:
@@ -95,7 +111,8 @@ def tries(spots: Sequence[Spot]) -> Iterator[Try]:
 
     An address that several have, and one on another host's bridge, is not asked by ICMP, which does
     not say who answers: bridges are numbered by each host alone, so that a host may have the number
-    on any other network of its own. Hosts have no names in Docker.
+    on any other network of its own. Hosts have no names in Docker, nor has anybody on the gateway
+    bridge.
     """
     shared = Counter(address for spot in spots for address in spot.addresses.values())
     for source in spots:
@@ -104,10 +121,11 @@ def tries(spots: Sequence[Spot]) -> Iterator[Try]:
                 continue
             for net in target.nets:
                 for way in Way:
-                    afar = net.kind is Kind.BRIDGE and source.host != target.host
+                    own = net.kind in (Kind.BRIDGE, Kind.GATEWAY)
+                    afar = own and source.host != target.host
                     if way is Way.ICMP and (afar or shared[target.addresses[net.name]] > 1):
                         continue
-                    if way is Way.NAME and not target.name:
+                    if way is Way.NAME and (not target.name or net.kind is Kind.GATEWAY):
                         continue
                     allowed = may_reach(source, net, target.host, way)
                     yield Try(source, target, net, way, allowed)
@@ -166,13 +184,39 @@ def wanting(some: Iterable[Try], found: Mapping[Try, tuple[bool, str]]) -> list[
 
 
 def own_hosts(findings: Iterable[Finding]) -> list[str]:
-    """What was reached and might as well not have been, in a note each."""
+    """What internal bridges' containers reached of their own host, and might as well not have, in
+    a note each."""
     told: dict[str, None] = {}
     for one in findings:
-        if one.expected == EITHER and one.found == "reached":
+        if one.group == "bridge-internal -> host" and _either(one):
             told[one.what.partition(" by ")[0]] = None
     return [
         f"{what}: its own host's address is open to it, as Docker before 25.0 lets internal "
         "bridges have it (moby/moby#46603)"
         for what in told
     ]
+
+
+def beyond(findings: Iterable[Finding], net: Net) -> list[str]:
+    """What a network on the hosts' parent interfaces was found to lead to and from, where that is
+    up to what these are plugged into: between hosts, and elsewhere."""
+    either = [one for one in findings if one.expected == EITHER and net.name in one.group]
+    notes = []
+    within = [one for one in either if one.group == f"{net.name} -> {net.name}"]
+    if within:
+        reached = sum(one.found == "reached" for one in within)
+        notes.append(
+            f"{net.name} between hosts: reached in {reached} of {len(within)} tries; that is up to "
+            "the network between them, which may let one MAC address through a port"
+        )
+    outside = sorted({one.group for one in either if one not in within and _either(one)})
+    if outside:
+        notes.append(
+            f"the network around the hosts leads {', '.join(outside)}: containers on {net.name} "
+            "are neighbours of the hosts there, and nothing of Docker's stands between"
+        )
+    return notes
+
+
+def _either(one: Finding) -> bool:
+    return one.expected == EITHER and one.found == "reached"

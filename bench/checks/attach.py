@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from bench import capability, drivers
+from bench import drivers
 from bench.checked import Figure, Finding, Report, Skipped
 from bench.checks._life import PHASES, Life, Round
+from bench.checks._parents import why_not
 from bench.checks.base import Check
 from bench.drivers.base import Driver
 from bench.errors import DeployError, HostError, HostUnreachable
-from bench.facts import require_parent
 from bench.stage import Stage
 
 ROUNDS = 3
@@ -66,15 +66,7 @@ def _why_not(stage: Stage, driver: Driver) -> str:
     """Why a driver's services cannot be started here, or not be timed; empty where they can."""
     if driver.shares_namespace:
         return "nothing outside its container can ask it"
-    why = driver.refusal(stage.site) or capability.lack(driver.requires, stage.site.lacking)
-    if not why and driver.takes_parent:
-        try:
-            require_parent(stage.fleet[stage.hosts[0]])
-        except HostUnreachable:
-            raise
-        except HostError as fault:
-            why = str(fault)
-    return why
+    return why_not(stage, driver, stage.hosts[:1])
 
 
 def _medians(figures: list[Figure]) -> list[Figure]:

@@ -8,28 +8,24 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-from bench import capability
-from bench.capability import Capability
 from bench.checked import Finding, Report, Skipped
-from bench.checks._reach import Kind, Net, Spot, Try, judged, own_hosts, parse, tries, wanting
-from bench.checks.base import Check
-from bench.drivers.base import NetworkSpec
-from bench.errors import ParseError
-from bench.remote.api import ServiceSpec, Task
-from bench.stage import Stage
-
-HOST = Net("host", Kind.HOST)
-TENANT_A, TENANT_B = Net("tenant-a", Kind.OVERLAY), Net("tenant-b", Kind.OVERLAY)
-NETS = (
-    Net("bridge-a", Kind.BRIDGE),
-    Net("bridge-b", Kind.BRIDGE),
-    Net("bridge-internal", Kind.BRIDGE, internal=True),
-    TENANT_A,
-    TENANT_B,
-    Net("overlay-internal", Kind.OVERLAY, internal=True),
+from bench.checks._places import BOTH, ENCRYPTED, TENANT_A, TENANT_B, chosen, laid, settled
+from bench.checks._reach import (
+    Kind,
+    Net,
+    Spot,
+    Try,
+    beyond,
+    judged,
+    own_hosts,
+    parse,
+    tries,
+    wanting,
 )
-ENCRYPTED = Net("encrypted", Kind.OVERLAY)
-BOTH = "both-tenants"
+from bench.checks.base import Check
+from bench.errors import ParseError
+from bench.remote.api import Task
+from bench.stage import Stage
 
 # For how long what should work is tried again, and how long one try may take (seconds).
 SETTLED_WITHIN = 40.0
@@ -45,78 +41,27 @@ class Isolation(Check):
     takes = "about 2 min"
 
     def run(self, stage: Stage) -> Report:
-        skipped = []
-        nets = list(NETS)
-        lack = capability.lack({Capability.ESP}, stage.site.lacking)
-        if lack:
-            skipped.append(Skipped("an encrypted overlay, and what of it can be read", lack))
-        else:
-            nets.append(ENCRYPTED)
-        full = {net.name: stage.network(net.name, spec) for net, spec in _specs(stage, nets)}
-        spots, tasks = _spots(stage, nets, full)
-        findings = [finding for spot in _matrix(stage, spots, tasks) for finding in spot]
-        findings += _control(spots, findings, planted=stage.plant_leak)
+        nets, skipped = chosen(stage)
+        spots = settled(stage, nets, laid(stage, nets))
+        findings = [finding for spot in _matrix(stage, spots) for finding in spot]
+        findings += _control(len(spots), findings, planted=stage.plant_leak)
         if len(stage.hosts) < 2:
             skipped.append(Skipped("what can be read between hosts", "there is one host"))
         else:
             findings += _underlay(
-                stage, [net for net in (TENANT_A, ENCRYPTED) if net in nets], tasks
+                stage, [net for net in (TENANT_A, ENCRYPTED) if net in nets], spots
             )
-        return Report(tuple(findings), skipped=tuple(skipped), notes=tuple(own_hosts(findings)))
-
-
-def _specs(stage: Stage, nets: Sequence[Net]) -> list[tuple[Net, NetworkSpec]]:
-    """The networks: overlays numbered from what no host uses, bridges by their engines."""
-    free = stage.site.overlay_subnet.subnets(new_prefix=26)
-    mtu = stage.site.mtu_option()
-    found = []
-    for net in nets:
-        if net.kind is Kind.BRIDGE:
-            found.append((net, NetworkSpec("bridge", "swarm", mtu, internal=net.internal)))
-            continue
-        subnet = stage.site.encrypted_subnet if net == ENCRYPTED else next(free)
-        options = {**mtu, "encrypted": ""} if net == ENCRYPTED else mtu
-        spec = NetworkSpec("overlay", "swarm", options, subnet=str(subnet), internal=net.internal)
-        found.append((net, spec))
-    return found
-
-
-def _spots(
-    stage: Stage, nets: Sequence[Net], full: Mapping[str, str]
-) -> tuple[list[Spot], dict[Spot, Task]]:
-    """A container on each network on each host, and one on the first that is on both tenants'."""
-    wanted: list[tuple[str, str, tuple[Net, ...], ServiceSpec]] = []
-    for number, host in enumerate(stage.hosts, start=1):
-        bind = stage.facts[host].data_address
-        spec = stage.service(f"host-{number}", "host", stage.answering(bind), host=host)
-        wanted.append(("host", host, (HOST,), spec))
+        notes = own_hosts(findings)
         for net in nets:
-            spec = stage.service(
-                f"{net.name}-{number}", full[net.name], stage.answering(), host=host
-            )
-            wanted.append((net.name, host, (net,), spec))
-    first = stage.hosts[0]
-    a, b = full[TENANT_A.name], full[TENANT_B.name]
-    spec = stage.service(BOTH, a, stage.answering(), host=first, also=(b,))
-    # A planted leak is said to be tenant a's and is on b's network too.
-    mine = (TENANT_A,) if stage.plant_leak else (TENANT_A, TENANT_B)
-    wanted.append((BOTH, first, mine, spec))
-    running = stage.up([spec for *_, spec in wanted])
-    spots: dict[Spot, Task] = {}
-    for label, host, own, spec in wanted:
-        (task,) = running[spec.name]
-        at = {net.name: task.addresses[full[net.name]] for net in own if net.kind != Kind.HOST}
-        if HOST in own:
-            at = {HOST.name: stage.facts[host].data_address}
-        named = {Kind.BRIDGE: task.container_name, Kind.OVERLAY: spec.name, Kind.HOST: ""}
-        spots[Spot(label, host, own, spec.name, at, named[own[0].kind])] = task
-    return list(spots), spots
+            if net.kind is Kind.PARENT:
+                notes += beyond(findings, net)
+        return Report(tuple(findings), skipped=tuple(skipped), notes=tuple(notes))
 
 
-def _matrix(stage: Stage, spots: Sequence[Spot], tasks: Mapping[Spot, Task]) -> list[list[Finding]]:
+def _matrix(stage: Stage, tasks: Mapping[Spot, Task]) -> list[list[Finding]]:
     """Every field of the matrix, tried: several sources at a time, each all of its targets."""
-    every = list(tries(spots))
-    stage.say(f"trying {len(every)} ways between {len(spots)} containers")
+    every = list(tries(list(tasks)))
+    stage.say(f"trying {len(every)} ways between {len(tasks)} containers")
 
     def row(spot: Spot) -> list[Finding]:
         mine = [one for one in every if one.source == spot]
@@ -128,7 +73,7 @@ def _matrix(stage: Stage, spots: Sequence[Spot], tasks: Mapping[Spot, Task]) -> 
         return [judged(one, found[one]) for one in mine]
 
     with ThreadPoolExecutor(max_workers=3) as pool:
-        return list(pool.map(row, spots))
+        return list(pool.map(row, tasks))
 
 
 def _tried(stage: Stage, task: Task, some: Sequence[Try]) -> dict[Try, tuple[bool, str]]:
@@ -141,7 +86,7 @@ def _tried(stage: Stage, task: Task, some: Sequence[Try]) -> dict[Try, tuple[boo
     return {one: found[target] for one, target in words.items()}
 
 
-def _control(spots: Sequence[Spot], findings: Sequence[Finding], *, planted: bool) -> list[Finding]:
+def _control(count: int, findings: Sequence[Finding], *, planted: bool) -> list[Finding]:
     """That this check can see a leak: the container on both tenants' networks, which is one on
     purpose, must have been seen to reach both."""
     if planted:
@@ -156,7 +101,7 @@ def _control(spots: Sequence[Spot], findings: Sequence[Finding], *, planted: boo
     return [
         Finding(
             "control",
-            f"a container that is on both tenants' networks ({len(spots)} containers in all)",
+            f"a container that is on both tenants' networks ({count} containers in all)",
             "seen to reach both",
             ", ".join(sorted(seen)) or "reaches neither",
             f"this check is blind: {blind}" if blind else "",

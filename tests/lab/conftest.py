@@ -108,15 +108,18 @@ def hosts(lab_inventory: Path) -> list[str]:
 STALE = "its engine still listens on TCP 7946 for a swarm that it has left"
 once_more_if_stale = pytest.mark.flaky(reruns=1, only_rerun=[STALE])
 
-# Ends the host's engine and starts it again as it was.
-RESTART = """
+# Ends the host's engine, and starts it again as it was.
+STOP = """
 pid=$(cat /run/docker.pid)
 cat /proc/$pid/environ /proc/$pid/cmdline >/tmp/engine
 kill $pid
 while kill -0 $pid; do sleep 0.1; done 2>/dev/null
+"""
+START = """
 setsid --fork xargs -0 -a /tmp/engine env -i </dev/null >/tmp/engine.log 2>&1
 until docker info >/dev/null 2>&1; do sleep 0.1; done
 """
+RESTART = STOP + START
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Checks and scenarios on real engines: isolation, a leak that is found, names, what comes back."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def test_networks_are_isolated_and_names_are_right_and_nothing_is_left(
     # A busy engine may keep the port of its gossip, which is said and is not looked at here.
     assert done.code == 0 or STALE in done.err, done.err
     assert [one.outcome for one in found.checks] == [Outcome.PASSED] * 2
+    report = found.checks[0].report
+    tried = {one.group for one in report.findings}
+    assert {"tenant-a -> docker_gwbridge", "host -> docker_gwbridge"} <= tried
+    if "macvlan" not in {one.what for one in report.skipped}:
+        # The lab's switch lets any MAC address through.
+        (wire,) = (note for note in report.notes if note.startswith("macvlan between hosts: "))
+        assert re.search(r"reached in (\d+) of \1 tries", wire), wire
     assert footprint() == before
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from bench.remote.api import Completed, ServiceSpec, Task
 from bench.remote.fake import FakeMachine, FakeWorld
 
+GATEWAY = "docker_gwbridge"
 Judge = Callable[[ServiceSpec, str, ServiceSpec, str, str], bool]
 
 
@@ -22,11 +23,24 @@ def everybody(machine: FakeMachine) -> list[tuple[ServiceSpec, Task, str]]:
     return found
 
 
+def gateways(machine: FakeMachine) -> dict[str, str]:
+    """The addresses that a host's containers have on its docker_gwbridge, by container: those on
+    overlays with a way out have one, and each host numbers them for itself."""
+    on_host = [
+        task.container_id
+        for spec, task, host in everybody(machine)
+        if host == machine.host.name and ("tenant" in spec.network or "encrypted" in spec.network)
+    ]
+    return {container: f"172.18.0.{place}" for place, container in enumerate(on_host, start=2)}
+
+
 def docker(source: ServiceSpec, at: str, target: ServiceSpec, there: str, network: str) -> bool:
     """Docker's rules, by the names that the isolation check gives its networks."""
     mine = (source.network, *source.also)
+    if network == GATEWAY:
+        return "host" in mine and at == there
     if network == "host":
-        return not all("internal" in name for name in mine)
+        return not all("internal" in name or "vlan" in name for name in mine)
     if "host" in mine:
         return "bridge" in network and at == there
     return network in mine and (at == there or "bridge" not in network)
@@ -45,6 +59,11 @@ class Networks:
         if argv[:2] == ("netbench-ask", "reach"):
             lines = [f"{target} {self.reach(machine, container, target)}" for target in argv[3:]]
             return Completed(0, ("\n".join(lines) + "\n").encode(), b"")
+        if argv[0] == "ip":
+            addresses = [*machine.addresses(container).values()]
+            gateway = gateways(machine).get(container)
+            lines = [f"2: eth0 inet {one}/24 brd x" for one in (*addresses, gateway) if one]
+            return Completed(0, ("\n".join(lines) + "\n").encode(), b"")
         return Completed(0, b"", b"")
 
     def reach(self, machine: FakeMachine, container: str, target: str) -> str:
@@ -55,8 +74,13 @@ class Networks:
             addresses = dict(machine.world.machines[host].addresses(task.container_id))
             if spec.network == "host":
                 addresses = {"host": machine.world.machines[host].host.address}
+            elif host == at:
+                # The same numbers on another host are out of reach: each has its own bridge.
+                gateway = gateways(machine.world.machines[host]).get(task.container_id)
+                addresses |= {GATEWAY: gateway} if gateway else {}
             for network, address in addresses.items():
-                named = how == "name" and where in (spec.name, task.container_name)
+                names = () if network == GATEWAY else (spec.name, task.container_name)
+                named = how == "name" and where in names
                 if not named and (how == "name" or where != address):
                     continue
                 if how == "name" and "host" in (source.network, network):

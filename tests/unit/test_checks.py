@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from bench import checks, images, stage
 from bench.checked import Outcome, Verification, failures
-from bench.checks import _faults, _life, _outage, _reach, balance, dns, failover, isolation
-from bench.checks.isolation import ENCRYPTED, TENANT_A, TENANT_B, read_underlay
+from bench.checks import _faults, _life, _outage, _places, _reach, balance, dns, failover, isolation
+from bench.checks._places import ENCRYPTED, TENANT_A, TENANT_B
+from bench.checks.isolation import read_underlay
 from bench.cli.report import command as report_command
 from bench.cli.verify import command
 from bench.errors import DeployError, ParseError, StoreError, UsageError
@@ -27,7 +28,7 @@ from bench.remote.fleet import Fleet
 from bench.store.verification import load_verification
 from bench.swarm import Swarm
 from bench.toolbox.build import Archive
-from tests.unit.checking import Names, Networks, docker, world
+from tests.unit.checking import GATEWAY, Names, Networks, docker, world
 from tests.unit.test_runner import is_clean
 from tests.unit.test_scenarios import INVENTORY
 
@@ -91,15 +92,20 @@ def test_networks_that_keep_to_the_rules_pass(
     found = stored(tmp_path)
     (only,) = found.checks
     assert only.outcome is Outcome.PASSED
-    # 7 kinds of places on each of three hosts, and the one on both tenants' networks.
-    assert len({one.what.split(" -> ")[0] for one in only.report.findings}) == 22 + 2
+    # 8 kinds of places on each of three hosts, and the one on both tenants' networks.
+    assert len({one.what.split(" -> ")[0] for one in only.report.findings}) == 25 + 2
+    assert "macvlan between hosts: reached in 18 of 18 tries" in " ".join(only.report.notes)
+    assert len(only.report.notes) == 1
+    assert "skipped: ipvlan-l2: " in done.output
     assert "skipped: an encrypted overlay" in done.output
     assert "esp4" in done.output
     assert all((tmp_path / "v" / name).is_file() for name in only.raw)
     assert is_clean(made)
     # What the first tenant's containers reached of what they tried, network by network.
     words = next(line.split() for line in done.output.splitlines() if line.startswith("tenant-a"))
-    assert words == ["tenant-a", "27/27", "0/30", "0/30", "0/30", "36/36", "0/48", "0/36"]
+    *between, gateway = words
+    assert between == ["tenant-a", "27/27", *["0/30"] * 3, "36/36", "0/48", "0/36", "0/36"]
+    assert gateway.startswith("0/3")
 
 
 def test_what_was_found_is_shown_again(
@@ -171,6 +177,87 @@ def test_the_own_host_of_an_internal_bridge_is_noted_and_no_other(
     )
     (tmp_path / "v").rename(tmp_path / "before")
     assert "LEAK: bridge-internal on a -> host on b by tcp" in go("isolation").output
+
+
+def test_tenants_that_meet_on_the_gateway_bridge_leak(
+    go: Callable[..., Result], nets: Networks, tmp_path: Path
+) -> None:
+    def open_gateway(
+        source: ServiceSpec, at: str, target: ServiceSpec, there: str, network: str
+    ) -> bool:
+        if network == GATEWAY and "-tenant-" in source.name and "-tenant-" in target.name:
+            return at == there
+        return docker(source, at, target, there, network)
+
+    nets.rules = open_gateway
+    assert go("isolation").exit_code == 1
+    found = failures(stored(tmp_path).checks)
+    # On each host each tenant's container reaches the other's, by TCP and UDP; an answer by ICMP
+    # could be another host's container's of that number.
+    assert len(found) == 3 * 2 * 2
+    assert all("LEAK: tenant-" in one and ":172.18.0." in one for one in found)
+
+
+def test_where_the_hosts_network_leads_is_noted_and_no_leak(
+    go: Callable[..., Result], nets: Networks, tmp_path: Path
+) -> None:
+    def routed(source: ServiceSpec, at: str, target: ServiceSpec, there: str, network: str) -> bool:
+        if "macvlan" in source.network and network == "host":
+            return True
+        return docker(source, at, target, there, network)
+
+    nets.rules = routed
+    done = go("isolation")
+    assert done.exit_code == 0, done.output
+    within, outside = stored(tmp_path).checks[0].report.notes
+    assert within.startswith("macvlan between hosts: reached in 18 of 18 tries")
+    assert outside.startswith("the network around the hosts leads macvlan -> host:")
+    nets.rules = lambda source, at, target, there, network: (
+        ("tenant-a" in source.network and "bridge" in network and at == there)
+        or docker(source, at, target, there, network)
+    )
+    (tmp_path / "v").rename(tmp_path / "before")
+    assert "LEAK: tenant-a on a -> bridge-a on a by tcp" in go("isolation").output
+
+
+@pytest.mark.parametrize(
+    ("source", "net", "host", "way", "expected"),
+    [
+        ("macvlan", "macvlan", "a", "tcp", True),
+        ("macvlan", "macvlan", "b", "tcp", None),
+        ("macvlan", "macvlan", "b", "name", True),
+        ("macvlan", "host", "a", "icmp", None),
+        ("macvlan", "bridge-a", "a", "tcp", False),
+        ("macvlan", "tenant-a", "a", "tcp", False),
+        ("macvlan", "docker_gwbridge", "a", "tcp", False),
+        ("host", "macvlan", "a", "tcp", None),
+        ("host", "macvlan", "a", "name", False),
+        ("bridge-a", "macvlan", "b", "tcp", None),
+        ("bridge-internal", "macvlan", "a", "tcp", False),
+        ("tenant-a", "docker_gwbridge", "a", "tcp", False),
+        ("host", "docker_gwbridge", "a", "udp", True),
+        ("host", "docker_gwbridge", "b", "udp", False),
+    ],
+)
+def test_who_may_reach_whom_beside_the_networks_of_their_own(
+    source: str, net: str, host: str, way: str, *, expected: bool | None
+) -> None:
+    known = {one.name: one for one in (*_places.NETS, _places.HOST, _places.GATEWAY)}
+    known["macvlan"] = _reach.Net("macvlan", _reach.Kind.PARENT)
+    spot = _reach.Spot(source, "a", (known[source],), "task", {source: "198.18.0.9"}, "n")
+    assert _reach.may_reach(spot, known[net], host, _reach.Way(way)) is expected
+
+
+def test_a_container_with_an_address_too_many_is_no_result(
+    go: Callable[..., Result], made: FakeWorld, nets: Networks, tmp_path: Path
+) -> None:
+    made.tool = lambda machine, container, argv: (
+        Completed(0, b"2: eth0 inet 1.2.3.4/24 x\n3: eth1 inet 1.2.4.4/24 x\n", b"")
+        if argv[0] == "ip"
+        else nets(machine, container, argv)
+    )
+    assert go("isolation").exit_code == 1
+    assert "has more addresses than networks" in stored(tmp_path).checks[0].fault
 
 
 def test_a_network_that_carries_nothing_is_no_isolation(
