@@ -7,24 +7,34 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench import labels
-from bench.errors import DeployError
+from bench.errors import DeployError, HostError
 from bench.remote.api import Labelled, Task
 from bench.stage import Stage
 
-# How long a host that was away may take to be back in the swarm.
+# How long a host that was away may take to be back in the swarm, and its engine to be told, and to
+# have ended and begun again.
 BACK_WITHIN = 90.0
+TOLD_WITHIN, BEGUN_WITHIN = 30.0, 180.0
+
+# Not waited for: what happens while an engine ends is what is looked at. The socket would start it
+# again for the next that asks.
+STOP = ("systemctl", "stop", "--no-block", "docker.socket", "docker.service")
+START = ("systemctl", "start", "docker.socket", "docker.service")
+MANAGED = ("test", "-d", "/run/systemd/system")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault, in words, how it begins and how it is undone. ``node`` says that it takes the
-    task's whole node, ``lab`` that it is done to a lab's hosts alone."""
+    task's whole node, ``lab`` that it is done to a lab's hosts alone, ``managed`` to those whose
+    engine systemd starts and stops."""
 
     words: str
     begin: Callable[[Stage, Task], None]
     end: Callable[[Stage, Task], None]
     node: bool = True
     lab: bool = False
+    managed: bool = False
 
     def why_not(self, stage: Stage) -> str:
         """Why it cannot be done on this stage; empty where it can."""
@@ -34,6 +44,10 @@ class Fault:
             return "the swarm is not netbench's own: what else runs on the node would have to move"
         if self.lab and stage.cut is None:
             return "that is done to a lab's hosts alone: name the lab by --lab"
+        if self.managed:
+            for host in stage.hosts:
+                if stage.fleet[host].shell.run(MANAGED).exit_code:
+                    return f"{host} has no systemd to stop its engine, as virtual machines have"
         return ""
 
 
@@ -70,6 +84,23 @@ def _mend(stage: Stage, task: Task) -> None:
     _await_back(stage, task)
 
 
+def _stop(stage: Stage, task: Task) -> None:
+    _systemd(stage, task, STOP, TOLD_WITHIN)
+
+
+def _start(stage: Stage, task: Task) -> None:
+    _systemd(stage, task, START, BEGUN_WITHIN)
+    _await_back(stage, task)
+
+
+def _systemd(stage: Stage, task: Task, argv: tuple[str, ...], within: float) -> None:
+    host = stage.host_of(task)
+    done = stage.fleet[host].shell.run(argv, timeout=within)
+    if done.exit_code:
+        said = " ".join(done.stderr.decode(errors="replace").split())[-120:]
+        raise HostError(host, f"`{' '.join(argv)}`: {said or done.exit_code}")
+
+
 def _await_back(stage: Stage, task: Task) -> None:
     deadline = time.monotonic() + BACK_WITHIN
     while not any(
@@ -85,4 +116,5 @@ FAULTS = (
     Fault("the task is killed", _kill, _killed, node=False),
     Fault("its node is drained", _drain, _drained),
     Fault("its host is cut off", _cut, _mend, lab=True),
+    Fault("its engine is stopped", _stop, _start, lab=True, managed=True),
 )

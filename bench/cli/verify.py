@@ -36,7 +36,8 @@ ARROW = " -> "
 @click.option(
     "--lab",
     metavar="NAME",
-    help="failover: the hosts are this lab's: one can be cut off.",
+    help="failover: the hosts are this lab's: one can be cut off, and a virtual machine's engine "
+    "stopped.",
 )
 @storing
 def command(

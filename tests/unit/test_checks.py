@@ -507,12 +507,26 @@ def test_kill_and_drain_are_followed_and_the_node_gets_tasks_again(
     # The manager has no tasks of its own: what it tells is needed.
     assert {"c"} in drained
     assert set() in drained
-    assert {one.what for one in report.skipped} == {"vip", "its host is cut off"}
+    assert {one.what for one in report.skipped} == {
+        *("vip", "its host is cut off", "its engine is stopped")
+    }
     assert is_clean(made)
 
 
-def test_a_lab_host_is_cut_off_and_put_on_again(
-    made: FakeWorld, names: Names, tmp_path: Path
+@pytest.mark.parametrize(
+    ("systemd", "failure"),
+    [
+        ("is there", []),
+        ("fails", ["c: `systemctl stop --no-block docker.socket docker.service`: no bus"]),
+        ("is not there", []),
+    ],
+)
+def test_a_lab_host_is_cut_off_and_its_engine_stopped_and_both_undone(
+    made: FakeWorld,
+    names: Names,
+    tmp_path: Path,
+    systemd: str,
+    failure: list[str],
 ) -> None:
     from bench.inventory import load_inventory
     from bench.verify import Asked, verify
@@ -524,7 +538,21 @@ def test_a_lab_host_is_cut_off_and_put_on_again(
             return Completed(0, beats(*[True] * 20).encode(), b"")
         return names(machine, container, argv)
 
+    engines = []
+    kernel = made.command
+
+    managed = systemd != "is not there"
+
+    def shell(machine: FakeMachine, argv: Sequence[str]) -> Completed | None:
+        if argv[0] == "test":
+            return Completed(0 if managed else 1, b"", b"")
+        if argv[0] != "systemctl":
+            return kernel(machine, argv)
+        engines.append((machine.host.name, argv[1]))
+        return Completed(systemd == "fails" and argv[1] == "stop", b"", b"no bus")
+
     made.tool = steady
+    made.command = shell
     (tmp_path / "x.yaml").write_text(INVENTORY)
     inventory = load_inventory(tmp_path / "x.yaml")
     cuts = []
@@ -539,8 +567,17 @@ def test_a_lab_host_is_cut_off_and_put_on_again(
         lambda _line: None,
     )
     assert cuts == [("c", True), ("c", False)]
-    assert failures(found.checks) == []
-    assert "its host is cut off, by dns" in {one.group for one in found.checks[0].report.findings}
+    # Whatever became of the stop, the engine is begun again.
+    assert engines == ([("c", "stop"), ("c", "start")] if managed else [])
+    assert failures(found.checks) == [
+        f"failover: its engine is stopped, by dns: {one}" for one in failure
+    ]
+    (checked,) = found.checks
+    told = {one.group.removesuffix(", by dns") for one in checked.report.findings}
+    assert "its host is cut off" in told
+    skipped = {one.what: one.why for one in checked.report.skipped}
+    assert ("its engine is stopped" in told) is managed
+    assert ("no systemd" in skipped.get("its engine is stopped", "")) is not managed
 
 
 class Starting(FakeMachine):
