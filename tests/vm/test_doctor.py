@@ -15,10 +15,10 @@ LONG = 900.0
 # Entries of the table of tracked connections that stay for as long as the doctor looks, seven in
 # eight of those that there may be: with no room at all the doctor itself does not get in.
 FILL = """
-modprobe nf_conntrack; sysctl -wq net.netfilter.nf_conntrack_udp_timeout=900
+modprobe nf_conntrack; sysctl -wq net.netfilter.nf_conntrack_udp_timeout=300
 python3 - <<END
 import socket
-for port in range(20000, 20400):
+for port in range(20000, 21400):
     socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("{}", port))
 END
 sysctl -n net.netfilter.nf_conntrack_max >/run/netbench-most
