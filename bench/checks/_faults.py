@@ -13,13 +13,13 @@ from bench.stage import Stage
 
 # How long a host that was away may take to be back in the swarm, and its engine to end or begin.
 BACK_WITHIN = 90.0
-ENGINE_WITHIN = 60.0
+STOPPED_WITHIN, BEGUN_WITHIN = 60.0, 180.0
 
 # Where there is a service manager, it is the one to ask: the socket would start the engine again.
 # Else how the engine was started is kept until it is started again. Either way it is told to end,
 # and ends its containers first.
 STOP = """
-[ -d /run/systemd/system ] && exec systemctl stop docker.socket docker.service
+[ -d /run/systemd/system ] && exec systemctl stop --no-block docker.socket docker.service
 pid=$(cat /run/docker.pid) || exit 1
 cat /proc/$pid/environ /proc/$pid/cmdline >/run/netbench-engine && kill $pid || exit 1
 while kill -0 $pid 2>/dev/null; do sleep 0.1; done
@@ -37,13 +37,15 @@ rm /run/netbench-engine
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault, in words, how it begins and how it is undone. ``node`` says that it takes the
-    task's whole node, ``lab`` that it is done to a lab's hosts alone."""
+    task's whole node, ``lab`` that it is done to a lab's hosts alone, ``managed`` to those whose
+    engine systemd starts and stops."""
 
     words: str
     begin: Callable[[Stage, Task], None]
     end: Callable[[Stage, Task], None]
     node: bool = True
     lab: bool = False
+    managed: bool = False
 
     def why_not(self, stage: Stage) -> str:
         """Why it cannot be done on this stage; empty where it can."""
@@ -53,6 +55,10 @@ class Fault:
             return "the swarm is not netbench's own: what else runs on the node would have to move"
         if self.lab and stage.cut is None:
             return "that is done to a lab's hosts alone: name the lab by --lab"
+        if self.managed:
+            for host in stage.hosts:
+                if stage.fleet[host].shell.run(MANAGED).exit_code:
+                    return f"{host} has no systemd to stop its engine, as virtual machines have"
         return ""
 
 
@@ -90,17 +96,17 @@ def _mend(stage: Stage, task: Task) -> None:
 
 
 def _stop(stage: Stage, task: Task) -> None:
-    _engine(stage, task, STOP, "stopped")
+    _engine(stage, task, STOP, STOPPED_WITHIN, "stopped")
 
 
 def _start(stage: Stage, task: Task) -> None:
-    _engine(stage, task, START, "started again")
+    _engine(stage, task, START, BEGUN_WITHIN, "started again")
     _await_back(stage, task)
 
 
-def _engine(stage: Stage, task: Task, script: str, what: str) -> None:
+def _engine(stage: Stage, task: Task, script: str, within: float, what: str) -> None:
     host = stage.host_of(task)
-    done = stage.fleet[host].shell.run(("sh", "-c", script), timeout=ENGINE_WITHIN)
+    done = stage.fleet[host].shell.run(("sh", "-c", script), timeout=within)
     if done.exit_code:
         said = " ".join(done.stderr.decode(errors="replace").split())[-120:]
         raise HostError(

@@ -149,21 +149,21 @@ def _give_up(
 
 def _inside(lab: Lab, host: str, orders: Iterable[Words]) -> None:
     """In a virtual machine itself: take away what is on its interface, and give these orders."""
-    script = [
-        "exec 2>&1",
-        "PATH=/usr/sbin:/sbin:$PATH",
-        f"tc qdisc del dev {DATA_INTERFACE} root >/dev/null",
-        "set -e",
-        *(f"tc {shlex.join(words)}" for words in orders),
-        "echo done",
-    ]
-    said = machines.ask(lab, host, "\n".join(script), ASK_TIMEOUT).split()
-    if said[-1:] != ["done"]:
+    clear = f"tc qdisc del dev {DATA_INTERFACE} root >/dev/null || :"
+    fault = _told(lab, host, (clear, *(f"tc {shlex.join(words)}" for words in orders)))
+    if fault:
         raise LabError(
-            f"{host}: its link cannot be set in the virtual machine: "
-            f"{' '.join(said) or 'it does not answer'}",
+            f"{host}: its link cannot be set in the virtual machine: {fault}",
             f"see `netbench lab status --name {lab.name}`; a restart of the machine clears it",
         )
+
+
+def _told(lab: Lab, host: str, commands: Iterable[str]) -> str:
+    """Have a virtual machine's shell carry out commands, up to one that fails; what it then says,
+    or nothing."""
+    script = ("exec 2>&1", "PATH=/usr/sbin:/sbin:$PATH", "set -e", *commands, "echo done")
+    said = machines.ask(lab, host, "\n".join(script), ASK_TIMEOUT).split()
+    return "" if said[-1:] == ["done"] else " ".join(said) or "it does not answer"
 
 
 def _make_up(host: str, up: str, enter: Words) -> None:
@@ -215,24 +215,30 @@ def _run(argv: Words) -> str | None:
 
 
 def cut(name: str, host: str, *, off: bool) -> None:
-    """Have a host of a lab of namespaces hear nothing and say nothing but to the controller, as if
-    its link were down; or put it on again.
+    """Have a host of a lab hear nothing and say nothing but to the controller, as if its link were
+    down; or put it on again.
 
     It is not recorded: whoever cuts a host off puts it on again. Raises LabError.
     """
     lab = look(name)
     (chosen,) = _chosen(lab, [host])
     first = processes.firsts(lab.name).get(chosen)
-    if lab.machines is not None or first is None:
-        why = "is a virtual machine" if lab.machines is not None else "is not running"
-        raise LabError(f"{chosen} {why}: it cannot be cut off", "use a lab of namespaces")
-    enter, control = (find("nsenter"), f"--net=/proc/{first}/ns/net", "--"), f"{lab.controller}"
-    for chain, *match in (
-        ("INPUT", "-i", DATA_INTERFACE, "!", "-s", control),
-        ("OUTPUT", "-o", DATA_INTERFACE, "!", "-d", control),
-        ("FORWARD", "-i", DATA_INTERFACE),
-        ("FORWARD", "-o", DATA_INTERFACE),
-    ):
-        words = (find("iptables"), "-w", "-I" if off else "-D", chain, *match, "-j", "DROP")
-        if fault := _run((*enter, *words)):
-            raise LabError(f"{chosen}: `{' '.join(words)}`: {' '.join(fault.split())}")
+    if first is None:
+        raise LabError(f"{chosen} is not running: it cannot be cut off", "take the lab up anew")
+    orders = [
+        ("iptables", "-w", "-I" if off else "-D", chain, *match, "-j", "DROP")
+        for chain, *match in (
+            ("INPUT", "-i", DATA_INTERFACE, "!", "-s", f"{lab.controller}"),
+            ("OUTPUT", "-o", DATA_INTERFACE, "!", "-d", f"{lab.controller}"),
+            ("FORWARD", "-i", DATA_INTERFACE),
+            ("FORWARD", "-o", DATA_INTERFACE),
+        )
+    ]
+    if lab.machines is not None:
+        if said := _told(lab, chosen, map(shlex.join, orders)):
+            raise LabError(f"{chosen}: `iptables` in the virtual machine: {said}")
+        return
+    enter = (find("nsenter"), f"--net=/proc/{first}/ns/net", "--")
+    for words in orders:
+        if fault := _run((*enter, find(words[0]), *words[1:])):
+            raise LabError(f"{chosen}: `{shlex.join(words)}`: {' '.join(fault.split())}")

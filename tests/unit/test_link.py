@@ -284,6 +284,30 @@ def test_a_host_is_cut_off_from_all_but_the_controller_and_put_on_again(
         link.cut("lab", "lab2", off=True)
 
 
+def test_a_virtual_machine_cuts_itself_off(
+    inventory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state.save(replace(LAB, machines=Machines()))
+    monkeypatch.setattr(link, "_run", Kernel())
+    monkeypatch.setattr(processes, "firsts", lambda _: {SWITCH: 77, "lab2": 78})
+    told: list[tuple[str, str]] = []
+
+    def ask(_lab: Lab, host: str, command: str, _timeout: float) -> str:
+        told.append((host, command))
+        return "done\n"
+
+    monkeypatch.setattr(link.machines, "ask", ask)
+    link.cut("lab", "lab2", off=True)
+    link.cut("lab", "lab2", off=False)
+    (host, cut), (other, mended) = told
+    assert host == other == "lab2"
+    assert "iptables -w -I OUTPUT -o eth0 '!' -d 198.18.7.254 -j DROP" in cut.splitlines()
+    assert mended == cut.replace(" -I ", " -D ")
+    monkeypatch.setattr(link.machines, "ask", lambda *_args: "")
+    with pytest.raises(LabError, match=r"lab2: .* does not answer"):
+        link.cut("lab", "lab2", off=True)
+
+
 def test_an_inventory_that_was_removed_stays_away(
     inventory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,7 +130,10 @@ def vms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
         assert lab is not None, f"there is no lab {ready}"
         yield Machines(lab, lab.handouts[0])
         return
-    found = bring_up(tmp_path_factory.mktemp("vm"), "vmtest", "--hosts", "2")
+    # As much as these tests were tried with: six drivers with all accesses at once used up the
+    # 768 MiB that a machine has unless told.
+    words = ("--hosts", "2", "--memory", "1536")
+    found = bring_up(tmp_path_factory.mktemp("vm"), "vmtest", *words)
     yield found
     take_down(found)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.checked import failures
+from bench.checks._faults import FAULTS
+from bench.checks.failover import BEFORE, SECONDS
 from bench.store.verification import load_verification
 from tests.lab.conftest import Ended
 from tests.vm.conftest import SUITE, Machines
@@ -42,3 +44,23 @@ def test_isolation_encryption_and_balance_with_nothing_skipped(
         assert [one.partition(":")[0] for one in by_name["isolation"].notes] == [
             "macvlan between hosts"
         ]
+
+
+def test_every_fault_is_tried_by_name_and_by_virtual_address_and_undone(
+    vms: Machines, tmp_path: Path, netbench: Callable[..., Ended]
+) -> None:
+    words = ("failover", "--lab", vms.lab.name, "-i", vms.inventory)
+    done = netbench("verify", *words, "--out", tmp_path, "--name", "v", timeout=LONG)
+    found = load_verification(tmp_path / "v")
+    (checked,) = found.checks
+    # Emulated processors may take too long to be back; nothing else may be wrong.
+    assert all(f" {SECONDS - BEFORE:.0f} s" in one for one in failures([checked])), done.out
+    assert found.ending == "finished"
+    assert found.outstanding == ()
+    assert checked.report.skipped == ()
+    lost = {one.of: one.value for one in checked.report.figures if one.unit == "requests"}
+    assert set(lost) == {
+        f"{fault.words}, by {access}" for fault in FAULTS for access in ("dns", "vip")
+    }
+    # An engine that is stopped ends its containers: the one task is away until there is another.
+    assert min(lost.values()) > 0

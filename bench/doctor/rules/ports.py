@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.doctor.base import Examination, Finding, Rule, Sure
+from bench.doctor.rules.link import LOST
 from bench.facts.between import SWARM_TCP, SWARM_UDP
 from bench.facts.verdict import Outcome, PortResult
 
@@ -53,9 +54,9 @@ class Ports(Rule):
             if port == 2377 and not managers and target != next(iter(seen.places), target):
                 continue
             back = results.get((target, source, protocol, port))
-            yield self._finding(one, back)
+            yield self._finding(one, back, _lost(seen, source, target))
 
-    def _finding(self, one: PortResult, back: PortResult | None) -> Finding:
+    def _finding(self, one: PortResult, back: PortResult | None, lost: str) -> Finding:
         name = f"{one.protocol.upper()} {one.port}"
         what = f"{name} is {one.outcome} ({_NEEDED[one.protocol, one.port]})"
         evidence = f"nothing sent from {one.source} to {one.target} arrived"
@@ -65,11 +66,26 @@ class Ports(Rule):
             evidence += f" ({one.detail})"
         if back is not None and back.outcome is Outcome.OPEN:
             evidence += f"; the other direction, {one.target} to {one.source}, is open"
+        sure = Sure.CERTAIN
+        if lost and one.outcome is Outcome.BLOCKED:
+            # What was sent may be among what gets lost.
+            sure = Sure.POSSIBLE
+            evidence += f"; but between the two {lost}"
         advice = (
             f"open {name} from {one.source} in {one.target}'s firewall and in the cloud's "
             f"security group, and see that {one.source}'s own lets it out"
         )
-        return self.finding(f"{one.source} -> {one.target}", what, Sure.CERTAIN, evidence, advice)
+        return self.finding(f"{one.source} -> {one.target}", what, sure, evidence, advice)
+
+
+def _lost(seen: Examination, *pair: str) -> str:
+    """What two hosts saw get lost between them, of echo requests that others answer."""
+    for source, target in (pair, pair[::-1]):
+        look = seen.hosts.get(source)
+        for peer in look.peers if look else ():
+            if peer.name == target and peer.answered and peer.sent - peer.answered >= LOST:
+                return f"{peer.sent - peer.answered} of {peer.sent} echo requests were lost"
+    return ""
 
 
 RULE = Ports()
