@@ -37,15 +37,13 @@ rm /run/netbench-engine
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault, in words, how it begins and how it is undone. ``node`` says that it takes the
-    task's whole node, ``lab`` that it is done to a lab's hosts alone, ``managed`` to those whose
-    engine systemd starts and stops."""
+    task's whole node, ``lab`` that it is done to a lab's hosts alone."""
 
     words: str
     begin: Callable[[Stage, Task], None]
     end: Callable[[Stage, Task], None]
     node: bool = True
     lab: bool = False
-    managed: bool = False
 
     def why_not(self, stage: Stage) -> str:
         """Why it cannot be done on this stage; empty where it can."""
@@ -55,10 +53,6 @@ class Fault:
             return "the swarm is not netbench's own: what else runs on the node would have to move"
         if self.lab and stage.cut is None:
             return "that is done to a lab's hosts alone: name the lab by --lab"
-        if self.managed:
-            for host in stage.hosts:
-                if stage.fleet[host].shell.run(MANAGED).exit_code:
-                    return f"{host} has no systemd to stop its engine, as virtual machines have"
         return ""
 
 
