@@ -55,8 +55,9 @@ unit: dev
 lab: dev
 	$(BIN)/pytest tests/lab
 
+# Two workers, each on a lab of its own: most of what the tests on it take is waiting.
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # Not a part of `test`: what takes minutes each on the lab.
 test-long: dev

@@ -63,9 +63,11 @@ def probe(
     at once from one host as it has ``processors``. Raises HostUnreachable where a client's host is
     lost.
     """
-    wanted = [
+    possible = [
         path for path in paths if not deployment.why_not(path.driver, path.access, path.placement)
     ]
+    refused = {path: why for path in possible if (why := _refusal(deployment, path))}
+    wanted = [path for path in possible if path not in refused]
     clients = {path.pair.client_for(path.placement) for path in wanted}
     with ExitStack() as stack:
         pools = {
@@ -86,12 +88,22 @@ def probe(
             # Once a host is lost, what has not begun need not.
             for answer in tried.values():
                 answer.cancel()
-    return {
+    return refused | {
         path: f"{named(why, deployment, path, tuple(underlay))}; {path.driver} needs "
-        f"{drivers.known()[path.driver].needs}"
+        f"{drivers.known()[path.driver].needs_for(path.access, path.placement)}"
         for path, why in answers.items()
         if why
     }
+
+
+def _refusal(deployment: Deployment, path: Path) -> str:
+    """Why the workload cannot be where the path leads to; empty where it can."""
+    workload = workloads.named(path.workload)
+    with suppress(NetbenchError):
+        # Where there is no address, the first try says so.
+        address, _ = deployment.endpoint(path.cell, path.pair, workload.port)
+        return workload.refusal(address)
+    return ""
 
 
 def named(why: str, deployment: Deployment, path: Path, underlay: Sequence[UnderlayPath]) -> str:
@@ -135,12 +147,6 @@ def patiently(fleet: Fleet, deployment: Deployment, path: Path) -> str:
 
     Raises HostUnreachable where the client's host is lost.
     """
-    workload = workloads.named(path.workload)
-    with suppress(NetbenchError):
-        # Where there is no address, the try below says so.
-        address, _ = deployment.endpoint(path.cell, path.pair, workload.port)
-        if refused := workload.refusal(address):
-            return refused
     deadline = time.monotonic() + PROBE_WITHIN
     for tries in itertools.count(1):
         try:

@@ -107,6 +107,10 @@ class Driver(ABC):
         """Why this driver must not be used at this site; empty where it may be."""
         return ""
 
+    def needs_for(self, access: Access, placement: Placement) -> str:
+        """What must be there for this way to a service to work, in words."""
+        return self.needs
+
     def network(self, site: Site) -> NetworkSpec | None:
         """The network that services of every host attach to; None for an existing one."""
         return None

@@ -59,6 +59,13 @@ class OverlayDriver(Driver):
             )
         return ""
 
+    def needs_for(self, access: Access, placement: Placement) -> str:
+        if (access, placement) == (Access.PUBLISHED_HOST, Placement.SAME_HOST):
+            # The kernel would send the packet out of docker_gwbridge by which it came, and Docker
+            # makes that bridge with icc=false.
+            return f"{self.needs}; for a port of the client's own host the engine's userland proxy"
+        return self.needs
+
     def network(self, site: Site) -> NetworkSpec:
         # The engine takes the underlay's MTU here and subtracts VXLAN's 50 bytes by itself.
         return NetworkSpec("overlay", "swarm", site.mtu_option(), subnet=str(site.overlay_subnet))

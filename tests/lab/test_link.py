@@ -86,9 +86,9 @@ def test_all_of_it_is_in_force_and_all_of_it_goes(
     again = link("--rate", "1gbit")
     assert (again.code, again.out) == (0, done.out)
     assert ports() == first
-    assert link().out == done.out == "".join(f"test{n}: rate 1 Gbit/s\n" for n in (1, 2, 3))
+    assert link().out == done.out == "".join(f"{LAB}{n}: rate 1 Gbit/s\n" for n in (1, 2, 3))
     assert netbench("lab", "status", "--name", LAB).out.count("rate 1 Gbit/s") == 3
-    assert link("--off").out == "".join(f"test{n}: as it is\n" for n in (1, 2, 3))
+    assert link("--off").out == "".join(f"{LAB}{n}: as it is\n" for n in (1, 2, 3))
     assert ports() == before
     assert lab_inventory.read_text() == plain
 

@@ -14,7 +14,7 @@ import pytest
 from bench.lab import processes
 from bench.model import Access, Placement, Status
 from bench.store import StoredRun, load
-from tests.lab.conftest import NETBENCH, Ended, once_more_if_stale
+from tests.lab.conftest import LAB, NETBENCH, Ended, once_more_if_stale
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("sound_engines"), once_more_if_stale]
 
@@ -323,7 +323,7 @@ def test_a_host_that_is_lost_ends_the_run_and_is_named(
     lost = hosts[-1]
     process = start(lab_inventory, tmp_path, *LONG)
     await_trials(tmp_path / "r" / "trials.jsonl", 2, process)
-    inside = ("nsenter", "--net", f"--target={processes.firsts('test')[lost]}", "iptables")
+    inside = ("nsenter", "--net", f"--target={processes.firsts(LAB)[lost]}", "iptables")
     for chain in ("INPUT", "OUTPUT"):
         subprocess.run([*inside, "-I", chain, "-j", "DROP"], check=True)
     try:

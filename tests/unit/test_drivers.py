@@ -82,11 +82,16 @@ def test_accesses_and_drivers_that_do_not_go_together_are_refused_with_what_ther
         planned(("bridge",), (Access.VIP,))
 
 
-def planned(names: tuple[str, ...], accesses: tuple[Access, ...], **changes: object) -> Plan:
+def planned(
+    names: tuple[str, ...],
+    accesses: tuple[Access, ...],
+    asked: tuple[str, ...] = ("iperf3-tcp",),
+    **changes: object,
+) -> Plan:
     return make_plan(
         NAMES,
         drivers.chosen(names),
-        workloads.chosen(("iperf3-tcp",)),
+        workloads.chosen(asked),
         list(Placement),
         **{"blocks": 1, **changes},  # type: ignore[arg-type]
         duration=1,
@@ -470,6 +475,24 @@ def test_an_engine_that_refuses_the_lonely_containers_costs_that_driver_alone(
         lonely = trial.cell.driver == "none"
         assert trial.status is (Status.SKIPPED if lonely else Status.COMPLETED)
         assert not lonely or "is refused; it needs nothing but the engine" in trial.reason
+
+
+def test_a_port_of_the_own_host_takes_the_userland_proxy_where_an_overlay_is_behind_it() -> None:
+    needed = drivers.known()["overlay"].needs_for
+    assert "userland proxy" in needed(Access.PUBLISHED_HOST, SAME)
+    assert "userland proxy" not in needed(Access.PUBLISHED_HOST, CROSS)
+    assert "userland proxy" not in needed(Access.DIRECT, SAME)
+
+
+def test_what_cannot_be_inside_one_namespace_is_skipped_there(
+    hosts: FakeWorld, tmp_path: Path
+) -> None:
+    stored = measured(hosts, tmp_path, planned(("none",), (), ("tcp-rr", "iperf3-tcp:pairs=2")))
+    skipped = {t.cell.workload: t.reason for t in stored.trials if t.status is Status.SKIPPED}
+    assert skipped == {
+        "tcp-rr": "netperf takes no address where there is none but the loopback's",
+        "iperf3-tcp:pairs=2": "several pairs at once would share none's one namespace",
+    }
 
 
 def test_a_link_that_an_engine_refuses_costs_that_access_alone(
