@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from bench.errors import ParseError
@@ -31,6 +32,17 @@ def report(output: ToolOutput) -> dict[str, Any]:
     if output.exit_code != 0:
         raise ParseError(f"iperf3 ended with exit code {output.exit_code}")
     return found
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around what is taken out of a report: what is missing or odd there raises ParseError."""
+    try:
+        yield
+    except KeyError as missing:
+        raise ParseError(f"iperf3's report lacks {missing}") from None
+    except (AttributeError, TypeError, ValueError, OverflowError) as wrong:
+        raise ParseError(f"iperf3's report is not as it should be: {wrong}") from None
 
 
 def cut_short(report: dict[str, Any], received: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.errors import ParseError
 from bench.model import Step
-from bench.workloads._iperf3 import cut_short, number
+from bench.workloads._iperf3 import cut_short, number, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Sent:
 def sent(report: dict[str, Any], *, paced: bool) -> Sent:
     """What ``report`` says. Raises ParseError where it is not the whole report of UDP that was sent
     ``paced``, or without a pace."""
-    try:
+    with reading():
         test = report["start"]["test_start"]
         protocol, length = str(test["protocol"]), number(test["blksize"])
         target = number(test["target_bitrate"])
@@ -34,10 +34,6 @@ def sent(report: dict[str, Any], *, paced: bool) -> Sent:
         arrived, goodput = number(received["bytes"]), number(received["bits_per_second"])
         jitter = number(received["jitter_ms"]) / 1e3
         short = cut_short(report, received)
-    except KeyError as missing:
-        raise ParseError(f"iperf3's report lacks {missing}") from None
-    except (AttributeError, TypeError, ValueError, OverflowError) as wrong:
-        raise ParseError(f"iperf3's report is not as it should be: {wrong}") from None
     if short:
         raise ParseError(short)
     if protocol != "UDP" or min(length, packets, offered) <= 0 or (target > 0) != paced:
