@@ -197,6 +197,13 @@ def test_runs_that_found_other_rates_say_so_when_they_are_compared() -> None:
     assert not found.matters
     assert (found.base, found.new) == ("1.00 k/s", "900 /s")
 
+    def besides(rate: float) -> RunInfo:
+        searched = Reached(replace(cell, workload="udp-stream"), pair, rate, unit="bit/s")
+        return replace(base, reached=(Reached(cell, pair, 1000.0), searched))
+
+    (found,) = differences(besides(2e6), besides(1e6))
+    assert (found.base, found.new) == ("2.00 Mbit/s", "1.00 Mbit/s")
+
 
 def test_requests_beside_a_stream_go_to_the_echo_server_however_ports_are_published() -> None:
     workload, echo = workloads.known()["latency-under-load"], workloads.known()["http-echo"]

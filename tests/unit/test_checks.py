@@ -19,10 +19,10 @@ from bench.checks._places import ENCRYPTED, TENANT_A, TENANT_B
 from bench.checks.isolation import read_underlay
 from bench.cli.report import command as report_command
 from bench.cli.verify import command
-from bench.errors import DeployError, ParseError, StoreError, UsageError
+from bench.errors import DeployError, EngineError, ParseError, StoreError, UsageError
 from bench.model import Host
 from bench.remote import fleet
-from bench.remote.api import Completed, ServiceSpec, Task
+from bench.remote.api import Completed, Labelled, ServiceSpec, Task
 from bench.remote.fake import FakeMachine, FakeWorld
 from bench.remote.fleet import Fleet
 from bench.store.verification import load_verification
@@ -375,6 +375,43 @@ def test_each_check_begins_on_an_empty_stage_however_slow_the_hosts(
     assert before[0] == {"client", "plain", "dns", "balance"}
 
 
+def test_networks_that_go_one_by_one_are_waited_for_longer_than_a_host_has_for_one(
+    go: Callable[..., Result],
+    made: FakeWorld,
+    names: Names,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stage, "GONE_WITHIN", 0.2)
+    rounds: list[set[str]] = [set()]
+    remove = FakeMachine.remove
+
+    def reluctant(machine: FakeMachine, thing: Labelled) -> None:
+        if thing.kind == "network":
+            if thing.object_id in rounds[-1]:
+                rounds.append(set())
+            if rounds[-1]:
+                rounds[-1].add(thing.object_id)
+                raise EngineError(machine.host.name, f"{thing.name} has active endpoints")
+            rounds[-1].add(thing.object_id)
+        remove(machine, thing)
+
+    left = []
+
+    def looking(machine: FakeMachine, container: str, argv: Sequence[str]) -> Completed:
+        if argv[:2] == ("netbench-ask", "lookup") and not left:
+            swarm = made.machines["a"].swarm
+            assert swarm
+            left.append({one.name.split("-")[2] for one in swarm.networks.values()})
+        return names(machine, container, argv)
+
+    monkeypatch.setattr(FakeMachine, "remove", reluctant)
+    made.tool = looking
+    go("isolation", "dns")
+    assert left == [{"dns"}]
+    # A round with each of them refused but one takes POLL.
+    assert len(rounds) * stage.POLL > stage.GONE_WITHIN + stage.POLL
+
+
 def test_unknown_checks_and_damaged_files_are_refused(
     go: Callable[..., Result], tmp_path: Path
 ) -> None:
@@ -574,6 +611,10 @@ def test_who_answered_before_and_after_a_fault_is_told_apart() -> None:
     assert (found.lost, found.first_failed, found.steady) == (0, None, None)
     assert found.old_last == pytest.approx(1.05)
     assert found.new_first == pytest.approx(1.0)
+    # A request that was sent just before the fault may have been answered by another already.
+    early = [_outage.Beat(1000.0 + n, True, who) for n, who in enumerate(["a", "a", "b", "b"])]
+    soon = _outage.outage(early, 1002.5)
+    assert (soon.old_last, soon.new_first) == (None, pytest.approx(0.5))
     finding, figures = _outage.told("stopped", found, 0.9, 1.1, within=35.0)
     assert finding.found == "none of 64 requests lost"
     assert not finding.failure
